@@ -1,0 +1,31 @@
+//! The vocabulary of Tenon: names, kinds, objects, clock, randomness and problems. No I/O.
+//!
+//! A type enters this crate when two others need it and it does no I/O. To add a kind of object, write a struct that
+//! implements [`KindConfig`] in the crate that owns it and add it to that crate's list of kinds; validation, storage, the
+//! API, manifests, CLI output, the dashboard's form and the reference page all follow from that struct.
+
+mod access;
+mod catalog;
+mod clock;
+mod duration;
+mod ids;
+mod kind;
+mod member;
+mod name;
+mod object;
+mod problem;
+mod random;
+mod secret;
+
+pub use access::{Access, Role};
+pub use catalog::Catalog;
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use duration::DurationText;
+pub use ids::{CorrelationId, InstanceId, OperationId};
+pub use kind::{FieldProblem, Kind, KindConfig, KindGroup};
+pub use member::{Member, MemberState};
+pub use name::{InvalidName, ObjectName};
+pub use object::{Object, ObjectBody, ObjectKey, Revision};
+pub use problem::Problem;
+pub use random::{ManualRandom, Random, SystemRandom};
+pub use secret::{SEALED_PREFIX, Secret};

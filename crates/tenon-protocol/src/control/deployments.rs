@@ -1,0 +1,107 @@
+//! Deployments: immutable, numbered versions of user code.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tenon_model::{Access, Timestamp};
+
+use super::endpoint::{NoParams, Nothing, Page, PageQuery, endpoint};
+
+endpoint! {
+    /// Deployments, the newest first.
+    ListDeployments = "listDeployments" Get "/v1/deployments" Some(Access::Viewer), (PageQuery, Nothing) -> Page<DeploymentSummary>;
+    /// One deployment with its files and services.
+    GetDeployment = "getDeployment" Get "/v1/deployments/{number}" Some(Access::Viewer), (DeploymentPath, Nothing) -> DeploymentDetail;
+    /// Deploys files; answers when every live server serves them, or with why they were refused.
+    CreateDeployment = "createDeployment" Post "/v1/deployments" Some(Access::Developer), (NoParams, DeployRequest) -> DeploymentSummary;
+    /// Makes an earlier deployment live again, as a new deployment with its files.
+    RollBack = "rollBack" Post "/v1/deployments/{number}/rollback" Some(Access::Developer), (DeploymentPath, Nothing) -> DeploymentSummary;
+}
+
+/// Which deployment is meant.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentPath {
+    /// Its number.
+    pub number: u64,
+}
+
+/// Where a deployment is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeploymentState {
+    /// Servers start workers with it.
+    Preparing,
+    /// It serves.
+    Live,
+    /// It served until a later one did.
+    Superseded,
+    /// Nothing of it could be deployed.
+    Refused,
+}
+
+/// A deployment in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentSummary {
+    /// Its number, counted from 1 in the cluster.
+    pub number: u64,
+    /// The worker group.
+    pub group: String,
+    /// Where it is in its life.
+    pub state: DeploymentState,
+    /// Where the files came from: `services/ of server1`, `tenon deploy by operator`, `roll-back to 3` …
+    pub source: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// How many files it has.
+    pub files: u64,
+    /// How many services it has.
+    pub services: u64,
+    /// Files that were refused; their last good version, if there is one, is part of the deployment.
+    pub refused: Vec<RefusedFile>,
+}
+
+/// A file that does not import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedFile {
+    /// Its path below `services/`.
+    pub path: String,
+    /// What is wrong in one line, such as `NameError: name 'x' is not defined`.
+    pub error: String,
+    /// The traceback.
+    pub traceback: String,
+    /// Whether an earlier version of the file goes on serving.
+    pub kept_previous: bool,
+}
+
+/// A deployment whole.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentDetail {
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub summary: DeploymentSummary,
+    /// Paths and SHA-256 of its files.
+    pub file_hashes: Vec<(String, String)>,
+    /// Names of its services.
+    pub service_names: Vec<String>,
+}
+
+/// A file to deploy.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct DeployFile {
+    /// Its path below `services/`, with `/`.
+    pub path: String,
+    /// Its content, base64.
+    pub content: String,
+}
+
+/// Files to deploy.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct DeployRequest {
+    /// New and changed files; the live deployment's others stay.
+    pub files: Vec<DeployFile>,
+    /// Files to take away.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// The worker group; `default` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}

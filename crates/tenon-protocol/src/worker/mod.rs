@@ -1,0 +1,1 @@
+//! Frames between a server and its workers.

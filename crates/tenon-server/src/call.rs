@@ -1,0 +1,187 @@
+//! A call of a service as a value, and how it ends.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tenon_model::CorrelationId;
+use tokio::time::Instant;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallSource {
+    /// A channel of this name.
+    Channel(String),
+    /// A run of a job: the job's name and the run's id.
+    Job(String, u64),
+    /// Another service, of this name.
+    Service(String),
+    /// The control API, on behalf of this user.
+    Control(String),
+}
+
+impl CallSource {
+    /// What a service sees as the type of its channel: `rest`, `scheduler`, `invoke` or `cli`.
+    pub fn channel_type(&self) -> &'static str {
+        match self {
+            CallSource::Channel(_) => "rest",
+            CallSource::Job(..) => "scheduler",
+            CallSource::Service(_) => "invoke",
+            CallSource::Control(_) => "cli",
+        }
+    }
+
+    /// The name of the channel, job, service or user.
+    pub fn name(&self) -> &str {
+        match self {
+            CallSource::Channel(name)
+            | CallSource::Job(name, _)
+            | CallSource::Service(name)
+            | CallSource::Control(name) => name,
+        }
+    }
+}
+
+/// What a service may want to know of the HTTP request that called it.
+#[derive(Debug, Clone, Default)]
+pub struct HttpFacts {
+    /// The request's method, upper case.
+    pub method: String,
+    /// The path as it came, without the query string.
+    pub path: String,
+    /// The query string's parameters in their order; duplicates stay.
+    pub query: Vec<(String, String)>,
+    /// The path pattern's parameters.
+    pub params: Vec<(String, String)>,
+    /// Headers with lower-case names; duplicates joined with `, `.
+    pub headers: Vec<(String, String)>,
+    /// The client's address.
+    pub remote: String,
+}
+
+/// A call of a service.
+#[derive(Debug, Clone)]
+pub struct ServiceCall {
+    /// Names this call and everything it causes.
+    pub cid: CorrelationId,
+    /// The service's name.
+    pub service: String,
+    /// Who calls.
+    pub source: CallSource,
+    /// The HTTP request, if there is one.
+    pub http: Option<Box<HttpFacts>>,
+    /// `json`, `form`, `csv`, `xml` or empty for raw.
+    pub data_format: &'static str,
+    /// The parameters merged into the input, by the channel's priority rules (path, query and form parameters).
+    pub merged_params: Map<String, Value>,
+    /// The payload.
+    pub body: Bytes,
+    /// Whether the payload is known to be valid JSON.
+    pub body_is_json: bool,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// The deployment that began the call, so that the services it invokes are of the same one; none at its beginning.
+    pub deployment: Option<u64>,
+    /// How many services invoked each other to get here.
+    pub depth: u32,
+    /// Whether the call may be repeated when a worker dies in it.
+    pub idempotent: bool,
+}
+
+/// What a service answered.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceAnswer {
+    /// HTTP status; 200 if the service gave none.
+    pub status: u16,
+    /// Media type; none if the service gave none and the body is JSON.
+    pub content_type: Option<String>,
+    /// Further headers that the service set.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// Whether the body is JSON.
+    pub body_is_json: bool,
+    /// The deployment that answered.
+    pub deployment: u64,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ServiceError {
+    /// No service has this name in the deployment.
+    #[error("no service is called '{0}'")]
+    NotFound(String),
+    /// The queue of the worker group is full, or the call waited too long in it.
+    #[error("too many calls are waiting")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The deadline passed.
+    #[error("the service did not answer in time")]
+    Timeout,
+    /// The worker ended while it ran the call.
+    #[error("the worker ended while it ran the service: {cause}")]
+    WorkerDied {
+        /// How it ended: exit code, signal, protocol violation.
+        cause: String,
+    },
+    /// The service raised an exception that it did not mean for the caller.
+    #[error("{kind}: {message}")]
+    Raised {
+        /// The exception's type.
+        kind: String,
+        /// Its message.
+        message: String,
+        /// Where it was raised.
+        traceback: String,
+    },
+    /// The service killed several workers and is not run any more until it is deployed anew.
+    #[error("the service is quarantined: {0}")]
+    Quarantined(String),
+    /// No workers can be had: nothing is deployed yet, or the server stops.
+    #[error("no worker can take the call: {0}")]
+    Unavailable(String),
+    /// Services invoked each other too deeply.
+    #[error("services invoke each other more than {0} levels deep")]
+    TooDeep(u32),
+}
+
+/// What a service asks of the platform while it runs.
+#[derive(Debug, Clone)]
+pub struct HostCall {
+    /// The call that asks.
+    pub cid: CorrelationId,
+    /// The service that asks.
+    pub service: String,
+    /// The deployment it belongs to.
+    pub deployment: u64,
+    /// How many services invoked each other to get here.
+    pub depth: u32,
+    /// When its caller stops waiting.
+    pub deadline: Instant,
+    /// What it asks for: `{"op": "invoke", …}`.
+    pub request: Map<String, Value>,
+    /// Raw data that goes with it.
+    pub body: Bytes,
+}
+
+/// The platform's answer.
+#[derive(Debug, Clone)]
+pub struct HostReturn {
+    /// 0 if it went well; else a status as HTTP has them.
+    pub code: u16,
+    /// The answer's description, such as `{"result": …}` or `{"error": "…", "type": "…"}`.
+    pub tail: Value,
+    /// Raw data that goes with it.
+    pub body: Bytes,
+}
+
+/// Serves what services ask of the platform; the invoke path implements it.
+#[async_trait]
+pub trait HostCalls: Send + Sync + fmt::Debug + 'static {
+    /// Does what was asked. Must end by the call's deadline.
+    async fn host_call(&self, call: HostCall) -> HostReturn;
+}

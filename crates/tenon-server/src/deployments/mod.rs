@@ -1,0 +1,1 @@
+//! From files in `services/` to a numbered deployment that serves on every server.

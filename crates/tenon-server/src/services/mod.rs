@@ -1,0 +1,1 @@
+//! Which service lives in which worker group, and what it declares.
