@@ -140,6 +140,8 @@ pub struct PageQuery {
 
 /// A part of a list.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+// Without the parameter in its name every list would be the same schema in the OpenAPI document.
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,

@@ -139,6 +139,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lists_of_different_things_are_different_schemas() {
+        let document = openapi_document();
+        for (path, item) in [("/v1/services", "ServiceSummary"), ("/v1/jobs", "JobSummary")] {
+            let reply = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+            let pointer = reply["$ref"].as_str().unwrap().trim_start_matches('#');
+            let items = &document.pointer(pointer).unwrap()["properties"]["items"]["items"];
+            assert_eq!(items["$ref"], format!("#/components/schemas/{item}"), "{path}");
+        }
+    }
+
+    #[test]
     fn every_operation_is_named_once_and_every_reference_resolves() {
         let document = openapi_document();
         let ids: Vec<&str> = ENDPOINTS.iter().map(|describe| describe().id).collect();

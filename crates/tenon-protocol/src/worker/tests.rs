@@ -1,0 +1,372 @@
+//! Golden frames, round trips and hostile input.
+
+use std::fs;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+const LIMITS: Limits = Limits {
+    header_bytes: 4096,
+    body_bytes: 65536,
+};
+
+fn map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn text(value: &Value) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+/// Name, from, message of each golden frame.
+fn golden_messages() -> Vec<(&'static str, &'static str, Message)> {
+    let mut all = requests();
+    all.extend(replies());
+    all.extend(host_calls());
+    all.extend(rest());
+    all
+}
+
+fn requests() -> Vec<(&'static str, &'static str, Message)> {
+    let metadata = json!({
+        "channel": "rest", "channel_name": "user-details", "method": "POST", "path": "/orders/17",
+        "query": {"verbose": "1", "tag": ["a", "b"]}, "params": {"id": "17"},
+        "headers": {"content-type": "application/json", "x-customer": "Zürich"},
+        "remote": "192.0.2.7:50000", "data_format": "json", "merged": {"id": "17", "verbose": "1"}, "deployment": 12
+    });
+    vec![
+        (
+            "request",
+            "server",
+            Message::Request(RequestFrame {
+                id: (7 << 32) | 3,
+                service: 2,
+                deadline_ns: 123_456_789_012_345,
+                cid: Bytes::from_static(b"5f0c1d2e3a4b5c6d7e8f9a0b"),
+                metadata: text(&metadata),
+                body_is_json: true,
+                body: Bytes::from_static(b"{\"amount\":12.5,\"name\":\"\xc3\x84pfel\"}"),
+            }),
+        ),
+        (
+            "request-bare",
+            "server",
+            Message::Request(RequestFrame {
+                id: 1,
+                service: 0,
+                deadline_ns: 0,
+                cid: Bytes::new(),
+                metadata: Bytes::new(),
+                body_is_json: false,
+                body: Bytes::new(),
+            }),
+        ),
+    ]
+}
+
+fn replies() -> Vec<(&'static str, &'static str, Message)> {
+    let reply = ReplyFrame {
+        id: (7 << 32) | 3,
+        status: 200,
+        body_is_json: true,
+        is_error: false,
+        head: Bytes::new(),
+        body: Bytes::from_static(b"{\"total\":2}"),
+    };
+    let head = json!({"content_type": "text/csv", "headers": {"x-rows": "2", "set-cookie": ["a=1", "b=2"]}});
+    let raised = json!({
+        "type": "ValueError", "message": "no such customer", "cid": "5f0c1d2e3a4b5c6d7e8f9a0b",
+        "traceback": "Traceback (most recent call last):\n  File \"a.py\", line 3, in handle\nValueError: no such customer\n"
+    });
+    vec![
+        ("reply", "worker", Message::Reply(reply.clone())),
+        (
+            "reply-with-headers",
+            "worker",
+            Message::Reply(ReplyFrame {
+                status: 201,
+                body_is_json: false,
+                head: text(&head),
+                body: Bytes::from_static(b"a,b\r\n\xff\x00\r\n"),
+                ..reply.clone()
+            }),
+        ),
+        (
+            "reply-error",
+            "worker",
+            Message::Reply(ReplyFrame {
+                status: 500,
+                is_error: true,
+                body: text(&raised),
+                ..reply
+            }),
+        ),
+    ]
+}
+
+fn host_calls() -> Vec<(&'static str, &'static str, Message)> {
+    vec![
+        (
+            "host-call",
+            "worker",
+            Message::HostCall(HostCallFrame {
+                id: (7 << 32) | 3,
+                call: 41,
+                request: map(json!({
+                    "op": "outgoing", "kind": "sql-outgoing", "name": "Billing", "operation": "all",
+                    "arguments": {"sql": "SELECT 1 WHERE name = :name", "params": {"name": "Anna"}}
+                })),
+                body: Bytes::new(),
+            }),
+        ),
+        (
+            "host-return",
+            "server",
+            Message::HostReturn(HostReturnFrame {
+                id: (7 << 32) | 3,
+                call: 41,
+                code: 0,
+                tail: text(&json!({"result": [{"balance": "12.50"}]})),
+                body: Bytes::new(),
+            }),
+        ),
+        (
+            "host-return-error",
+            "server",
+            Message::HostReturn(HostReturnFrame {
+                id: (7 << 32) | 3,
+                call: 42,
+                code: 404,
+                tail: text(&json!({"error": "no service is called 'x'", "type": "NotFound"})),
+                body: Bytes::new(),
+            }),
+        ),
+        (
+            "later",
+            "server",
+            Message::Later {
+                id: (7 << 32) | 3,
+                call: 41,
+            },
+        ),
+    ]
+}
+
+fn rest() -> Vec<(&'static str, &'static str, Message)> {
+    vec![
+        ("cancel", "server", Message::Cancel { id: (7 << 32) | 3 }),
+        ("drain", "server", Message::Drain),
+        (
+            "hello",
+            "worker",
+            Message::Hello(Hello {
+                protocol: PROTOCOL_VERSION,
+                pid: 4242,
+                python: "3.11.2".to_owned(),
+                threads: 64,
+                services: vec![WorkerService {
+                    name: "api.my-service".to_owned(),
+                    file: "api/my_service.py".to_owned(),
+                    class: "MyService".to_owned(),
+                    doc: Some("Answers.".to_owned()),
+                    is_async: false,
+                    input: Some(json!({"type": "object", "properties": {"name": {"type": "string"}}})),
+                    output: None,
+                }],
+                refused: vec![RefusedImport {
+                    path: "broken.py".to_owned(),
+                    error: "NameError: name 'x' is not defined".to_owned(),
+                    traceback: "Traceback (most recent call last):\n".to_owned(),
+                    kept_previous: true,
+                }],
+            }),
+        ),
+        ("ping", "both", Message::Ping { id: 99 }),
+        (
+            "log",
+            "worker",
+            Message::Log(LogLine {
+                level: "warning".to_owned(),
+                logger: "api.my-service".to_owned(),
+                message: "two\nlines".to_owned(),
+                cid: Some("5f0c1d2e3a4b5c6d7e8f9a0b".to_owned()),
+                service: Some("api.my-service".to_owned()),
+            }),
+        ),
+    ]
+}
+
+fn bytes_as_json(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json!({ "text": text }),
+        Err(_) => json!({ "base64": base64::engine::general_purpose::STANDARD.encode(bytes) }),
+    }
+}
+
+fn describe(from: &str, message: &Message) -> Value {
+    let frame = message.clone().into_frame();
+    let tail = match message {
+        Message::Request(request) => json!({
+            "deadline_ns": request.deadline_ns,
+            "cid": bytes_as_json(&request.cid)["text"],
+            "metadata": serde_json::from_slice::<Value>(&request.metadata).ok(),
+        }),
+        _ => json!({ "json": serde_json::from_slice::<Value>(&frame.tail).ok() }),
+    };
+    json!({
+        "from": from, "kind": frame.kind as u8, "name": format!("{:?}", frame.kind), "flags": frame.flags,
+        "code": frame.code, "call": frame.call, "id": frame.id, "tail": tail, "body": bytes_as_json(&frame.body),
+    })
+}
+
+#[test]
+fn golden_frames_are_what_this_code_writes_and_reads() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for (name, from, message) in golden_messages() {
+        let mut bytes = BytesMut::new();
+        encode(&message.clone().into_frame(), &mut bytes, &LIMITS).unwrap();
+        let description = format!("{:#}\n", describe(from, &message));
+        let (binary, text) = (folder.join(format!("{name}.bin")), folder.join(format!("{name}.json")));
+        if update {
+            fs::write(&binary, &bytes).unwrap();
+            fs::write(&text, &description).unwrap();
+        }
+        assert_eq!(
+            fs::read(&binary).unwrap(),
+            bytes,
+            "{name}.bin; UPDATE_GOLDEN=1 writes it anew"
+        );
+        assert_eq!(fs::read_to_string(&text).unwrap(), description, "{name}.json");
+        let frame = decode(&mut bytes, &LIMITS).unwrap().unwrap();
+        assert!(bytes.is_empty());
+        assert_eq!(Message::from_frame(frame).unwrap(), message, "{name}");
+    }
+}
+
+#[test]
+fn a_request_written_in_place_is_the_same_bytes() {
+    let metadata = json!({"channel": "cli"});
+    let request = RequestFrame {
+        id: 5,
+        service: 9,
+        deadline_ns: 77,
+        cid: Bytes::from_static(b"abc"),
+        metadata: text(&metadata),
+        body_is_json: true,
+        body: Bytes::from_static(b"[]"),
+    };
+    let mut whole = BytesMut::new();
+    encode(&Message::Request(request).into_frame(), &mut whole, &LIMITS).unwrap();
+    let head = RequestHead {
+        id: 5,
+        service: 9,
+        deadline_ns: 77,
+        cid: "abc",
+        body_is_json: true,
+        body_bytes: 2,
+    };
+    let mut parts = BytesMut::new();
+    encode_request(head, Some(&metadata), &mut parts, &LIMITS).unwrap();
+    parts.extend_from_slice(b"[]");
+    assert_eq!(whole, parts);
+}
+
+#[test]
+fn what_breaks_a_limit_is_refused_before_it_is_there() {
+    let refused = |bytes: &[u8]| decode(&mut BytesMut::from(bytes), &LIMITS).unwrap_err().to_string();
+    assert!(refused(b"\xff\xff\xff\xff\0\0\0\0").contains("header of 4294967295"));
+    assert!(refused(b"\x10\0\0\0\xff\xff\xff\xff").contains("body of 4294967295"));
+    assert!(refused(b"\x0f\0\0\0\0\0\0\0").contains("fewer than 16"));
+    assert!(refused(b"\x10\0\0\0\0\0\0\0\x0a").contains("unknown kind 10"));
+    let mut buffer = BytesMut::from(&b"kept"[..]);
+    let frame = Frame {
+        body: Bytes::from(vec![0; LIMITS.body_bytes + 1]),
+        ..Frame::bare(Kind::Reply, 1)
+    };
+    assert!(matches!(
+        encode(&frame, &mut buffer, &LIMITS),
+        Err(Violation::BodyTooLong { .. })
+    ));
+    let frame = Frame {
+        tail: Bytes::from(vec![0; LIMITS.header_bytes]),
+        ..Frame::bare(Kind::Reply, 1)
+    };
+    assert!(matches!(
+        encode(&frame, &mut buffer, &LIMITS),
+        Err(Violation::HeaderTooLong { .. })
+    ));
+    assert_eq!(&buffer[..], b"kept");
+}
+
+#[test]
+fn a_hello_of_another_version_is_refused() {
+    assert!(matches!(
+        Hello::parse(b"{\"protocol\":2,\"pid\":1}"),
+        Err(Violation::Version(2))
+    ));
+}
+
+fn any_frame() -> impl Strategy<Value = Frame> {
+    let bytes = |max| prop::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
+    (0_u8..10, any::<(u8, u16, u32, u64)>(), bytes(200), bytes(3000)).prop_map(
+        |(kind, (flags, code, call, id), tail, body)| Frame {
+            kind: Kind::try_from(kind).unwrap(),
+            flags,
+            code,
+            call,
+            id,
+            tail,
+            body,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn frames_read_back_whatever_the_pieces_they_come_in(
+        frames in prop::collection::vec(any_frame(), 1..8),
+        piece in 1_usize..700,
+    ) {
+        let mut wire = BytesMut::new();
+        for frame in &frames {
+            encode(frame, &mut wire, &LIMITS).unwrap();
+        }
+        let mut buffer = BytesMut::new();
+        let mut read = Vec::new();
+        for chunk in wire.chunks(piece) {
+            buffer.extend_from_slice(chunk);
+            while let Some(frame) = decode(&mut buffer, &LIMITS).unwrap() {
+                read.push(frame);
+            }
+        }
+        prop_assert!(buffer.is_empty());
+        prop_assert_eq!(read, frames);
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_panic_or_reserve_beyond_the_limits(
+        lengths in any::<(u32, u32)>(),
+        small in any::<bool>(),
+        noise in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let mut bytes = BytesMut::new();
+        let (header, body) = if small { (lengths.0 % 5000, lengths.1 % 70_000) } else { lengths };
+        bytes.extend_from_slice(&header.to_le_bytes());
+        bytes.extend_from_slice(&body.to_le_bytes());
+        bytes.extend_from_slice(&noise);
+        let before = bytes.len();
+        while let Ok(Some(frame)) = decode(&mut bytes, &LIMITS) {
+            let _ = Message::from_frame(frame);
+        }
+        prop_assert!(bytes.capacity() <= 2 * (before + LENGTHS_BYTES + LIMITS.header_bytes + LIMITS.body_bytes));
+    }
+}
