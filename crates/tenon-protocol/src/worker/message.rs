@@ -50,7 +50,7 @@ pub struct RequestFrame {
     pub id: u64,
     /// The index of the service in the hello.
     pub service: u16,
-    /// When the caller stops waiting: CLOCK_MONOTONIC in nanoseconds; 0 for never.
+    /// When the caller stops waiting: `CLOCK_MONOTONIC` in nanoseconds; 0 for never.
     pub deadline_ns: u64,
     /// The correlation id.
     pub cid: Bytes,
@@ -277,7 +277,7 @@ pub struct RequestHead<'a> {
     pub id: u64,
     /// The index of the service in the hello.
     pub service: u16,
-    /// When the caller stops waiting: CLOCK_MONOTONIC in nanoseconds; 0 for never.
+    /// When the caller stops waiting: `CLOCK_MONOTONIC` in nanoseconds; 0 for never.
     pub deadline_ns: u64,
     /// The correlation id.
     pub cid: &'a str,

@@ -10,7 +10,7 @@
 //!
 //! | kind | name | from | fields beside the kind |
 //! |---|---|---|---|
-//! | 0 | request | server | id; code = index of the service in the hello; flag 1 = the body is JSON; tail = `u64` deadline (CLOCK_MONOTONIC in ns, 0 = none), `u16` length of the correlation id, the correlation id, then JSON metadata or nothing |
+//! | 0 | request | server | id; code = index of the service in the hello; flag 1 = the body is JSON; tail = `u64` deadline (`CLOCK_MONOTONIC` in ns, 0 = none), `u16` length of the correlation id, the correlation id, then JSON metadata or nothing |
 //! | 1 | reply | worker | id of the request; code = status, 0 means 200; flag 1 = the body is JSON; flag 2 = an exception escaped and the body is [`Raised`]; tail = [`ReplyHead`] as JSON or nothing |
 //! | 2 | host call | worker | id of the request it belongs to; call = a number of the worker's choice; tail = JSON with `op`; raw body |
 //! | 3 | host return | server | id and call of the host call; code = 0 or a status; tail = JSON or nothing; raw body |

@@ -40,7 +40,7 @@ fn requests() -> Vec<(&'static str, &'static str, Message)> {
         "channel": "rest", "channel_name": "user-details", "method": "POST", "path": "/orders/17",
         "query": {"verbose": "1", "tag": ["a", "b"]}, "params": {"id": "17"},
         "headers": {"content-type": "application/json", "x-customer": "Zürich"},
-        "remote": "192.0.2.7:50000", "data_format": "json", "merged": {"id": "17", "verbose": "1"}, "deployment": 12
+        "remote": "192.0.2.7:50000", "data_format": "json", "merged_params": {"id": "17", "verbose": "1"}, "deployment": 12
     });
     vec![
         (
