@@ -12,13 +12,16 @@
 //! 2. Add it to the list of [`connectors`]. Its library goes into this crate's `Cargo.toml`.
 //! 3. Let its tests run the suite that every outgoing connection must pass (`behavior.rs`), against the real other side.
 //!
-//! Nothing else is to be changed. Schema, validation, storage, API, manifests, CLI, the dashboard's form and the reference
+//! `tls.rs` has the client side of TLS. Nothing else is to be changed. Schema, validation, storage, API, manifests, CLI, the dashboard's form and the reference
 //! page follow from the config struct.
 
+#[cfg(test)]
+mod behavior;
 mod connector;
 mod path;
 mod rest;
 mod settings;
+mod tls;
 
 pub use connector::{
     ChannelBinding, Connector, ConnectorError, Credentials, DataFormat, HttpRoute, Outgoing, OutgoingCall,

@@ -1,14 +1,22 @@
 //! REST: channels that HTTP clients call, and connections to HTTP servers.
 
 mod channel;
+mod client;
 mod config;
+mod connect;
+mod outgoing;
 mod target;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 use tenon_model::{Kind, KindConfig, ObjectName};
 
 use self::config::{RestChannel, RestOutgoing};
-use crate::connector::{ChannelBinding, Connector, ConnectorError, read_body};
+use self::outgoing::RestConnection;
+use crate::connector::{ChannelBinding, Connector, ConnectorError, Outgoing, OutgoingContext, read_body};
 
 /// The connector of kinds `rest-channel` and `rest-outgoing`.
 #[derive(Debug)]
@@ -17,6 +25,19 @@ pub(crate) struct Rest;
 impl Connector for Rest {
     fn kinds(&self) -> Vec<Kind> {
         vec![Kind::of::<RestChannel>(), Kind::of::<RestOutgoing>()]
+    }
+
+    fn outgoing(
+        &self,
+        kind: &str,
+        name: &ObjectName,
+        body: &Value,
+        context: &OutgoingContext,
+    ) -> Option<Result<Arc<dyn Outgoing>, ConnectorError>> {
+        (kind == RestOutgoing::NAME).then(|| {
+            let connection = RestConnection::new(name, read_body(body)?, context)?;
+            Ok(Arc::new(connection) as Arc<dyn Outgoing>)
+        })
     }
 
     fn channel(&self, kind: &str, _name: &ObjectName, body: &Value) -> Option<Result<ChannelBinding, ConnectorError>> {
