@@ -1,0 +1,120 @@
+"""Runs `async def` services on one asyncio loop, in a thread of its own. Imported only where there is such a service."""
+
+import asyncio
+import threading
+from collections import deque
+from typing import Any, Awaitable, Callable, Deque, Tuple
+
+from . import protocol
+from .context import Request
+from .current import CURRENT
+from .errors import Cancelled
+from .host import Convert, HostReturn
+from .replies import error_reply, refusal
+
+
+class AsyncWaiter:
+    """A host call of a task, until its answer is there."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, loop: "Loop", future: "asyncio.Future[HostReturn]") -> None:
+        self._loop = loop
+        self._future = future
+
+    def deliver(self, answer: HostReturn) -> None:
+        self._loop.post(self._set, answer)
+
+    def _set(self, answer: HostReturn) -> None:
+        if not self._future.done():
+            self._future.set_result(answer)
+
+
+class Loop:
+    """The asyncio loop and what other threads want of it."""
+
+    def __init__(self, runtime: Any) -> None:
+        self._runtime = runtime
+        self._loop = asyncio.new_event_loop()
+        self._posted: Deque[Tuple[Callable[..., None], Tuple[Any, ...]]] = deque()
+        self._is_woken = False
+        threading.Thread(target=self._run, name="tenon-asyncio", daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def post(self, function: Callable[..., None], *args: Any) -> None:
+        """Calls a function in the loop's thread; many posts wake it once."""
+        self._posted.append((function, args))
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._run_posted)
+
+    def _run_posted(self) -> None:
+        self._is_woken = False
+        posted = self._posted
+        while posted:
+            function, args = posted.popleft()
+            function(*args)
+
+    def start(self, request: Request) -> None:
+        """Runs a request's service as a task."""
+        self.post(self._start, request)
+
+    def _start(self, request: Request) -> None:
+        request._task = self._loop.create_task(self._execute(request))
+
+    def cancel(self, request: Request) -> None:
+        """Cancels a request's task."""
+        self.post(self._cancel, request)
+
+    @staticmethod
+    def _cancel(request: Request) -> None:
+        if request._task is not None:
+            request._task.cancel()
+
+    async def _execute(self, request: Request) -> None:
+        CURRENT.set(request)
+        entry = request._entry
+        try:
+            reply = refusal(request)
+            if reply is None:
+                instance, handler = entry.begin(request)
+                await self._hook(entry.before, instance)
+                returned = await self._result(handler(instance))
+                await self._hook(entry.after, instance)
+                reply = entry.finish(instance, returned)
+        except asyncio.CancelledError as error:
+            reply = error_reply(request, Cancelled() if request.cancelled else error)
+        except BaseException as error:
+            reply = error_reply(request, error)
+        self._runtime.reply(request, reply)
+
+    async def _hook(self, hook: Any, instance: Any) -> None:
+        if hook is None:
+            return
+        try:
+            await self._result(hook(instance))
+        except Exception:
+            instance.logger.exception("%s raised an exception", hook.__name__)
+
+    @staticmethod
+    async def _result(value: Any) -> Any:
+        return await value if hasattr(value, "__await__") else value
+
+    def call(self, request: Request, call: int, flags: int, tail: bytes, body: bytes, convert: Convert) -> Awaitable[Any]:
+        """A host call of a task."""
+
+        async def ask() -> Any:
+            future: "asyncio.Future[HostReturn]" = self._loop.create_future()
+            waiters = self._runtime._waiters
+            waiters[call] = AsyncWaiter(self, future)
+            try:
+                self._runtime.send(protocol.HOST_CALL, flags, 0, call, request._id, tail, body)
+                answer = await future
+            finally:
+                waiters.pop(call, None)
+            return convert(answer)
+
+        return ask()

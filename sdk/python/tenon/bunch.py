@@ -1,0 +1,33 @@
+"""A dict whose keys are attributes too."""
+
+from typing import Any, Dict
+
+
+class Bunch(Dict[str, Any]):
+    """A dict whose keys are attributes too; an absent one is an AttributeError."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no '{name}' in {sorted(map(str, self))}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def bunchify(value: Any) -> Any:
+    """The value with every dict in it as a Bunch."""
+    if isinstance(value, dict):
+        return Bunch((key, bunchify(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return [bunchify(item) for item in value]
+    return value

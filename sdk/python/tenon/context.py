@@ -1,0 +1,318 @@
+"""What a service sees of the call that it answers: the request, the response, the channel. Everything is made when first asked for."""
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+
+from . import payloads
+from .bunch import Bunch, bunchify
+from .current import CURRENT
+from .errors import BadRequest
+from .protocol import FLAG_JSON, REQUEST_TAIL
+
+if TYPE_CHECKING:
+    from .entry import Entry
+
+__all__ = ["CURRENT", "Channel", "Headers", "HttpRequest", "Payload", "Request", "Response"]
+
+_UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<not set>", "__bool__": lambda self: False})()
+
+
+class Headers(Dict[str, str]):
+    """Headers with lower-case names, found whatever the case they are asked for in."""
+
+    def __init__(self, pairs: Any = ()) -> None:
+        super().__init__((name.lower(), value) for name, value in _pairs(pairs))
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+
+class HttpRequest:
+    """The HTTP request behind a call."""
+
+    def __init__(self, request: "Request") -> None:
+        self._request = request
+        metadata = request.metadata
+        self.method: str = metadata.get("method", "")
+        self.path: str = metadata.get("path", "")
+        self.remote: str = metadata.get("remote", "")
+        self._headers: Optional[Headers] = None
+
+    @property
+    def GET(self) -> Bunch:  # noqa: N802 - the name that service files use
+        """Parameters of the query string; of repeated ones the last."""
+        return Bunch(_pairs(self._request.metadata.get("query") or ()))
+
+    @property
+    def query(self) -> List[Tuple[str, str]]:
+        """Parameters of the query string as they came, repeated ones too."""
+        return list(_pairs(self._request.metadata.get("query") or ()))
+
+    @property
+    def POST(self) -> Bunch:  # noqa: N802 - the name that service files use
+        """Fields of a form; of repeated ones the last."""
+        return Bunch(_form(self._request.text)) if self._is_form else Bunch()
+
+    @property
+    def params(self) -> Bunch:
+        """Parameters of the path, and those of the query string that the path does not have."""
+        params = self.GET
+        params.update(_pairs(self._request.metadata.get("params") or ()))
+        return params
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers."""
+        if self._headers is None:
+            self._headers = Headers(self._request.metadata.get("headers") or ())
+        return self._headers
+
+    @property
+    def user_agent(self) -> str:
+        """What the client says that it is."""
+        return str(self.headers.get("user-agent", ""))
+
+    def get_form_data(self) -> Bunch:
+        """Fields of a form; of repeated ones the last."""
+        return Bunch(_form(self._request.text))
+
+    @property
+    def _is_form(self) -> bool:
+        content_type = str(self.headers.get("content-type", ""))
+        return content_type.startswith("application/x-www-form-urlencoded") or self._request.data_format in ("form", "post")
+
+
+class Channel:
+    """What the call came through."""
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self.type: str = metadata.get("channel", "")
+        self.name: str = metadata.get("channel_name", "")
+        self.data_format: str = metadata.get("data_format", "")
+        security = metadata.get("security")
+        self.security = self.sec = Bunch(security) if isinstance(security, dict) else Bunch(name="", type="", username="")
+
+
+class Request:
+    """What a service was called with."""
+
+    cancelled = False
+    # Class attributes are the defaults of what is worked out later: a request that does not ask pays nothing.
+    _cid: Optional[str] = None
+    _metadata: Optional[Dict[str, Any]] = None
+    _payload: Any = _UNSET
+    _input: Any = _UNSET
+    _http: Optional[HttpRequest] = None
+    _waiting: Any = None
+    _task: Any = None
+    _thread: Any = None
+
+    def __init__(self, host: Any, entry: "Entry", id: int, flags: int, tail: bytes, body: bytes) -> None:
+        self._host = host
+        self._entry = entry
+        self._id = id
+        self._flags = flags
+        self._tail = tail
+        self._body = body
+
+    @property
+    def cid(self) -> str:
+        """The correlation id of the call."""
+        if self._cid is None:
+            tail = self._tail
+            if not tail:
+                self._cid = ""
+            else:
+                start = REQUEST_TAIL.size
+                self._cid = tail[start : start + REQUEST_TAIL.unpack_from(tail)[1]].decode()
+        return self._cid
+
+    @property
+    def deadline_ns(self) -> int:
+        """When the caller stops waiting, in nanoseconds of CLOCK_MONOTONIC; 0 if it does not."""
+        deadline: int = REQUEST_TAIL.unpack_from(self._tail)[0] if self._tail else 0
+        return deadline
+
+    @property
+    def metadata(self) -> Dict[str, Any]:
+        """What the server says of the call."""
+        if self._metadata is None:
+            tail = self._tail
+            text = str(tail[REQUEST_TAIL.size + REQUEST_TAIL.unpack_from(tail)[1] :], "utf-8") if tail else ""
+            self._metadata = payloads.loads(text) if text else {}
+        return self._metadata  # type: ignore[return-value]
+
+    @property
+    def data_format(self) -> str:
+        """The channel's data format: `json`, `form`, `csv`, `xml`, or empty for raw data."""
+        return str(self.metadata.get("data_format") or "")
+
+    @property
+    def transport(self) -> str:
+        """`plain_http` if the call came over HTTP, otherwise empty."""
+        return "plain_http" if "method" in self.metadata else ""
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        try:
+            return str(self._body, "utf-8")
+        except UnicodeDecodeError as error:
+            raise BadRequest(self.cid, f"The body is no UTF-8 text: {error.reason} at byte {error.start}") from None
+
+    @property
+    def raw_request(self) -> Any:
+        """The body as it came: bytes over HTTP, otherwise what the caller gave."""
+        return self._body if "method" in self.metadata else self.payload
+
+    raw = raw_request
+
+    @property
+    def payload(self) -> Any:
+        """The body, parsed as the channel's data format says; None if there is none."""
+        if self._payload is _UNSET:
+            self._payload = self._parse()
+        return self._payload
+
+    def _parse(self, wants_json: bool = False) -> Any:
+        body = self._body
+        if not body:
+            return None
+        if self._flags & FLAG_JSON or wants_json:
+            must_be_json = wants_json or self.data_format == "json"
+        else:
+            data_format = self.data_format
+            if data_format == "json":
+                must_be_json = True
+            elif data_format in ("form", "post"):
+                return Bunch(_form(self.text))
+            else:
+                try:
+                    return str(body, "utf-8")
+                except UnicodeDecodeError:
+                    return body
+        try:
+            return payloads.loads(str(body, "utf-8"))
+        except ValueError as error:
+            if must_be_json:
+                raise BadRequest(self.cid, f"The body is no JSON: {error}") from None
+            return self.text
+
+    def payload_for_input(self) -> Any:
+        """The payload for a service that declares its input, which therefore has to have a structure."""
+        if self._payload is _UNSET:
+            is_form = not self._flags & FLAG_JSON and self.data_format in ("form", "post")
+            self._payload = self._parse(wants_json=not is_form)
+        return self._payload
+
+    @property
+    def channel_params(self) -> Bunch:
+        """Parameters of path, query string and form, merged by the channel's rules."""
+        metadata = self.metadata
+        merged = metadata.get("merged_params")
+        if merged is None:
+            merged = dict(_pairs(metadata.get("params") or ()))
+            merged.update(_pairs(metadata.get("query") or ()))
+        return Bunch(merged)
+
+    @property
+    def input(self) -> Any:
+        """The input as the service declares it; without a declaration the payload together with the channel's parameters."""
+        if self._input is _UNSET:
+            payload = self.payload
+            params = self.channel_params
+            if isinstance(payload, dict):
+                payload = bunchify(payload)
+                payload.update(params)
+                self._input = payload
+            else:
+                self._input = params if payload is None else payload
+        return self._input
+
+    @input.setter
+    def input(self, value: Any) -> None:
+        self._input = value
+
+    @property
+    def http(self) -> HttpRequest:
+        """The HTTP request behind the call; its fields are empty if there is none."""
+        if self._http is None:
+            self._http = HttpRequest(self)
+        return self._http
+
+    @property
+    def headers(self) -> Headers:
+        """The HTTP request's headers."""
+        return self.http.headers
+
+    def to_bunch(self) -> Any:
+        """The payload with its dicts as bunches."""
+        return bunchify(self.payload)
+
+    bunchified = to_bunch
+
+
+class Payload(Bunch):
+    """A response that is put together by attributes: `self.response.payload.user.name = 'x'` makes what is missing."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("to_dict", "isoformat"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError:
+            nested = self[name] = Payload()
+            return nested
+
+
+class Response:
+    """What a service answers."""
+
+    status_code: Union[int, str] = 200
+    content_type: Optional[str] = None
+    content_encoding: Optional[str] = None
+    status_message: str = "OK"
+    data_format: Optional[str] = None
+    _payload: Any = _UNSET
+    _headers: Optional[Dict[str, str]] = None
+
+    @property
+    def payload(self) -> Any:
+        """The body: None, text, bytes, or anything that can be written as JSON."""
+        if self._payload is _UNSET:
+            self._payload = Payload()
+        return self._payload
+
+    @payload.setter
+    def payload(self, value: Any) -> None:
+        self._payload = value
+
+    @property
+    def headers(self) -> Dict[str, str]:
+        """Further headers of the answer."""
+        if self._headers is None:
+            self._headers = {}
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Dict[str, str]) -> None:
+        self._headers = value
+
+
+def _pairs(value: Any) -> Iterator[Tuple[str, Any]]:
+    """The pairs of a dict or of a list of pairs."""
+    return iter(value.items() if isinstance(value, dict) else value)
+
+
+def _form(text: str) -> Dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    parse: Callable[..., List[Tuple[str, str]]] = parse_qsl
+    return dict(parse(text, keep_blank_values=True))

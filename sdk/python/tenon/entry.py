@@ -1,0 +1,184 @@
+"""A service as its worker runs it: what is known of its class before the first call."""
+
+import sys
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from . import payloads
+from .context import _UNSET, Payload, Request, Response
+from .declare import declarations
+from .errors import MethodNotAllowed
+from .model import Model
+from .protocol import FLAG_JSON
+from .service import Service
+
+VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ASYNC_FLAG = 0x80
+"""CO_COROUTINE of a code object."""
+
+Reply = Tuple[int, int, bytes, bytes]
+"""Code, flags, tail, body."""
+
+
+def is_coroutine_function(function: Any) -> bool:
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return bool(code is not None and code.co_flags & ASYNC_FLAG)
+
+
+def has_handler(cls: type) -> bool:
+    """Whether a class answers calls, or is only a base of classes that do."""
+    if getattr(cls, "handle", None) is not Service.handle:
+        return True
+    return any(hasattr(cls, f"handle_{verb}") for verb in VERBS)
+
+
+class Entry:
+    """A service as its worker runs it."""
+
+    def __init__(self, cls: type, name: str, file: str) -> None:
+        self.cls = cls
+        self.name = name
+        self.file = file
+        self.index = -1
+        handle = getattr(cls, "handle", None)
+        self._handle = handle if handle is not Service.handle else None
+        verbs = {verb: getattr(cls, f"handle_{verb}") for verb in VERBS if hasattr(cls, f"handle_{verb}")}
+        if "GET" in verbs:
+            verbs.setdefault("HEAD", verbs["GET"])
+        self._verbs: Optional[Dict[str, Any]] = verbs or None
+        handlers = [*verbs.values(), *([self._handle] if self._handle else [])]
+        self.is_async = any(is_coroutine_function(each) for each in handlers)
+        self.blocking = bool(getattr(cls, "blocking", False))
+        self.input, self.output = declarations(cls)
+        before, after = getattr(cls, "before_handle", None), getattr(cls, "after_handle", None)
+        self.before = before if before is not getattr(Service, "before_handle", None) else None
+        self.after = after if after is not getattr(Service, "after_handle", None) else None
+        # What the leader learns of it: see leader.py.
+        self.runs = 0
+        self.takeovers = 0
+        self.slow_until = 0.0
+        self.slow_seconds = 0.0
+
+    def begin(self, request: Request) -> Tuple[Any, Callable[[Any], Any]]:
+        """The instance that answers a call, and its handler."""
+        handler = self._handle
+        if self._verbs is not None:
+            handler = self._handler_for(request)
+        instance = self.cls()
+        instance.request = request
+        instance.response = Response()
+        if self.input is not None:
+            request._input = self.input.read(self._data(request))
+        return instance, handler  # type: ignore[return-value]
+
+    def _handler_for(self, request: Request) -> Any:
+        verbs = self._verbs or {}
+        method = request.metadata.get("method")
+        if method is None:
+            # No HTTP behind this call: handle() if there is one, or the only method there is.
+            if self._handle is not None:
+                return self._handle
+            handlers = set(verbs.values())
+            if len(handlers) == 1:
+                return handlers.pop()
+        elif method in verbs:
+            return verbs[method]
+        allow = ", ".join(verb for verb in VERBS if verb in verbs)
+        message = f"The service has no handler for {method}" if method else "The service is to be called with an HTTP method"
+        raise MethodNotAllowed(request.cid, message, allow=allow)
+
+    def _data(self, request: Request) -> Any:
+        """The payload together with the channel's parameters."""
+        payload = request.payload_for_input()
+        # The metadata of calls without parameters need not be parsed for this.
+        params = request.channel_params if request._tail else None
+        if params:
+            if payload is None:
+                return params
+            if isinstance(payload, dict):
+                return {**payload, **params}
+        return {} if payload is None else payload
+
+    def finish(self, instance: Any, returned: Any) -> Reply:
+        """The reply that an instance leaves behind."""
+        response = instance.response
+        payload = response._payload
+        if payload is _UNSET:
+            payload = returned
+        if self.output is not None and payload is not None and not isinstance(payload, (str, bytes)):
+            payload = self.output.write(payload)
+            wrapper = self.output.wrapper
+            if wrapper:
+                payload = {wrapper: payload}
+        kind = type(payload)
+        content_type = response.content_type
+        flags = 0
+        if kind is dict or kind is list:
+            body = payloads.dumps(payload)
+            flags = FLAG_JSON
+        elif payload is None or (kind is Payload and not payload):
+            body = b""
+        elif isinstance(payload, str):
+            body = payload.encode()
+            if not content_type:
+                if body and _is_json_text(instance, payload):
+                    flags = FLAG_JSON
+                elif body:
+                    content_type = "text/plain; charset=utf-8"
+        elif isinstance(payload, (bytes, bytearray, memoryview)):
+            body = bytes(payload)
+            content_type = content_type or ("application/octet-stream" if body else None)
+        else:
+            body = payloads.dumps(payload.to_dict() if isinstance(payload, Model) else payload)
+            flags = FLAG_JSON
+        status = response.status_code
+        code = 0 if status == 200 else _status(status)
+        tail = b""
+        if content_type or response._headers or response.content_encoding:
+            tail = _reply_tail(response, content_type)
+        return code, flags, tail, body
+
+    def describe(self) -> Dict[str, Any]:
+        """What hello says of the service."""
+        doc = self.cls.__doc__ if self.cls.__doc__ != Service.__doc__ else None
+        return {
+            "name": self.name,
+            "file": self.file,
+            "class": self.cls.__qualname__,
+            "doc": _clean(doc or ""),
+            "is_async": self.is_async,
+            "idempotent": bool(getattr(self.cls, "idempotent", False)),
+            "input": self.input.schema() if self.input is not None else None,
+            "output": self.output.schema() if self.output is not None else None,
+        }
+
+
+def _is_json_text(instance: Any, text: str) -> bool:
+    """Whether a text answers a JSON channel with what is JSON already."""
+    return text.lstrip()[:1] in ("{", "[", '"') and instance.request.data_format == "json"
+
+
+def _status(status: Any) -> int:
+    code = int(status)
+    if not 100 <= code <= 599:
+        raise ValueError(f"{status!r} is no HTTP status")
+    return code
+
+
+def _reply_tail(response: Response, content_type: Optional[str]) -> bytes:
+    tail: Dict[str, Any] = {}
+    if content_type:
+        tail["content_type"] = content_type
+    headers = {str(name): str(value) for name, value in (response._headers or {}).items()}
+    if response.content_encoding:
+        headers["Content-Encoding"] = response.content_encoding
+    if headers:
+        tail["headers"] = headers
+    return payloads.dumps(tail)
+
+
+def _clean(doc: str) -> str:
+    """A docstring without its indentation."""
+    lines = doc.expandtabs().strip().splitlines()
+    indents = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
+    margin = min(indents, default=sys.maxsize)
+    return "\n".join([*lines[:1], *(line[margin:].rstrip() for line in lines[1:])])

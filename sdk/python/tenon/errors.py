@@ -1,0 +1,192 @@
+"""Exceptions: those that a service raises for its caller, and those that the platform raises for a service."""
+
+from http import HTTPStatus
+from typing import Any, Dict, Optional, Type
+
+from .current import current_cid
+
+
+class TenonError(Exception):
+    """The base of all exceptions here."""
+
+
+class Cancelled(BaseException):
+    """The caller has gone or the deadline has passed; raised by the next thing that the service asks of the platform.
+
+    No `Exception`, so that code that catches everything does not go on by accident.
+    """
+
+
+class StatusError(TenonError):
+    """An answer with a status, meant for the caller.
+
+    `raise NotFound(self.cid, 'No such user')` and `raise NotFound('No such user')` are the same.
+    """
+
+    status = 500
+    default_message = ""
+
+    def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, *args: Any, **details: Any) -> None:
+        if msg is None and cid and cid != current_cid():
+            cid, msg = None, cid
+        self.cid = cid or current_cid()
+        self.msg = str(msg) if msg is not None else (self.default_message or _phrase(self.status))
+        details.pop("needs_msg", None)
+        self.status = int(details.pop("status", self.status))
+        self.details = details
+        super().__init__(self.msg, *args)
+
+    @property
+    def reason(self) -> str:
+        """The status in words."""
+        return _phrase(self.status)
+
+    def headers(self) -> Dict[str, str]:
+        """Headers of the answer."""
+        return {}
+
+    def problem(self, cid: str) -> Dict[str, Any]:
+        """The body of the answer, as RFC 9457 has it."""
+        problem: Dict[str, Any] = {"type": "about:blank", "title": self.reason, "status": self.status, "detail": self.msg}
+        path = getattr(self, "path", "")
+        if path:
+            problem["path"] = path
+        problem["cid"] = cid
+        return problem
+
+
+class BadRequest(StatusError):
+    """400: what the caller sent is wrong. `path` names the element, such as `/lines[1]/qty`."""
+
+    status = 400
+
+    def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, *args: Any, path: str = "", **details: Any) -> None:
+        super().__init__(cid, msg, *args, **details)
+        self.path = path
+
+
+class Unauthorized(StatusError):
+    """401: the caller is not known. `challenge` becomes the header WWW-Authenticate."""
+
+    status = 401
+
+    def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, challenge: str = "", *args: Any, **details: Any) -> None:
+        super().__init__(cid, msg, *args, **details)
+        self.challenge = challenge
+
+    def headers(self) -> Dict[str, str]:
+        return {"WWW-Authenticate": self.challenge} if self.challenge else {}
+
+
+class Forbidden(StatusError):
+    """403: the caller may not do this."""
+
+    status = 403
+
+
+class NotFound(StatusError):
+    """404: what was asked for does not exist."""
+
+    status = 404
+
+
+class MethodNotAllowed(StatusError):
+    """405: the resource does not have this method. `allow` lists those that it has."""
+
+    status = 405
+
+    def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, allow: str = "", *args: Any, **details: Any) -> None:
+        super().__init__(cid, msg, *args, **details)
+        self.allow = allow
+
+    def headers(self) -> Dict[str, str]:
+        return {"Allow": self.allow} if self.allow else {}
+
+
+class Conflict(StatusError):
+    """409: it contradicts what is there."""
+
+    status = 409
+
+
+class TooManyRequests(StatusError):
+    """429: the caller asks too often."""
+
+    status = 429
+
+
+class InternalServerError(StatusError):
+    """500, with a message that the caller may see."""
+
+    status = 500
+
+
+class ServiceUnavailable(StatusError):
+    """503: try again later."""
+
+    status = 503
+
+
+class HostCallError(StatusError):
+    """The platform could not do what a service asked of it: a connection is down, a service is missing, time is up.
+
+    `code` is a status as HTTP has them, `type` the kind of failure. If the service does not catch it, its caller gets a 5xx.
+    """
+
+    def __init__(self, message: str, code: int = 500, type: str = "") -> None:
+        super().__init__(current_cid(), message)
+        self.code = code
+        self.type = type
+        # A mistake of the service, such as a connection that does not exist, is not the fault of its caller.
+        self.status = code if 500 <= code <= 599 else 500
+
+
+class ServiceMissing(HostCallError):
+    """No service has this name."""
+
+
+class InvocationFailed(HostCallError):
+    """The invoked service raised an exception that it did not mean for its caller."""
+
+
+class OutgoingError(HostCallError):
+    """An outgoing connection could not do what it was asked to do."""
+
+
+class HostTimeout(HostCallError):
+    """The platform did not answer in time."""
+
+
+BY_STATUS: Dict[int, Type[StatusError]] = {
+    each.status: each
+    for each in (
+        BadRequest,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        MethodNotAllowed,
+        Conflict,
+        TooManyRequests,
+        InternalServerError,
+        ServiceUnavailable,
+    )
+}
+
+
+def from_problem(problem: Any, status: int) -> StatusError:
+    """The exception that an invoked service raised for its caller."""
+    message, path = "", ""
+    if isinstance(problem, dict):
+        message = str(problem.get("detail") or problem.get("title") or "")
+        path = str(problem.get("path") or "")
+    error = BY_STATUS.get(status, StatusError)(current_cid(), message, status=status)
+    if path and isinstance(error, BadRequest):
+        error.path = path
+    return error
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"

@@ -1,0 +1,276 @@
+"""Imports the service files below a root and finds the services in them.
+
+A file that does not import, or whose services can't be used, is refused; its version below `.previous/` serves in its place
+if there is one, for the files that import it too.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from types import ModuleType
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+from .entry import Entry, has_handler
+from .service import Service
+
+PREVIOUS = ".previous"
+_TRACEBACK_LIMIT_CHARS = 32 << 10
+_NAME_LIMIT_CHARS = 200
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Refused(NamedTuple):
+    """A file that can't be used."""
+
+    path: str
+    error: str
+    traceback: str
+    kept_previous: bool
+
+
+class UnusableFile(Exception):
+    """A file imports, but what it says of its services can't be used."""
+
+
+def default_name(module: str, class_name: str) -> str:
+    """The name of a service that gives none: `my_api.GetUser` is `my-api.get-user`."""
+    written = ""
+    for index, char in enumerate(class_name):
+        if char.isupper() and index:
+            before, after = class_name[index - 1], class_name[index + 1 : index + 2]
+            if before != "_" and (not before.isupper() or (after and after.islower())):
+                written += "-"
+        written += char.lower()
+    return f"{module}.{written}".replace("_", "-")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception in one line."""
+    if isinstance(error, SystemExit):
+        return f"the file ends the process: SystemExit({error.code!r})"
+    message = str(error).strip().splitlines()
+    name = type(error).__name__
+    if isinstance(error, UnusableFile):
+        return message[0] if message else name
+    if isinstance(error, SyntaxError):
+        return f"{name}: {error.msg} (line {error.lineno})"
+    return f"{name}: {message[0]}" if message else name
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an exception without the frames of this package and of the import machinery."""
+    shown = traceback.TracebackException.from_exception(error)
+    _trim(shown)
+    text = "".join(shown.format())
+    if len(text) > _TRACEBACK_LIMIT_CHARS:
+        text = f"{text[: _TRACEBACK_LIMIT_CHARS // 4]}\n…\n{text[-_TRACEBACK_LIMIT_CHARS * 3 // 4 :]}"
+    return text
+
+
+def _trim(shown: Optional[traceback.TracebackException], depth: int = 0) -> None:
+    if shown is None or depth > 20:
+        return
+    shown.stack[:] = [
+        frame for frame in shown.stack if not frame.filename.startswith(("<frozen importlib", _HERE)) and "/importlib/" not in frame.filename
+    ]
+    _trim(shown.__cause__, depth + 1)
+    _trim(shown.__context__, depth + 1)
+
+
+class Loader:
+    """Imports what is below a root. Also a finder of modules, so that service files can import each other."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+        self.entries: List[Entry] = []
+        self.refused: Dict[str, Refused] = {}
+        self._by_name: Dict[str, Entry] = {}
+        self._modules: Dict[str, str] = {}
+
+    def load(self) -> None:
+        """Imports every file in sorted order."""
+        paths = self._paths()
+        for path in paths:
+            self._modules[self._module_name(path)] = path
+        sys.meta_path.insert(self._finder_index(), self)  # type: ignore[arg-type]
+        self._insert_root()
+        for path in paths:
+            self._load_file(path)
+
+    def _paths(self) -> List[str]:
+        found = []
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = sorted(each for each in folders if not each.startswith(".") and each != "__pycache__")
+            for name in files:
+                if name.endswith(".py") and not name.startswith("."):
+                    found.append(os.path.relpath(os.path.join(folder, name), self.root))
+        # A file may be gone for good from the folder and yet have a previous version: that one is not wanted any more.
+        return sorted(path.replace(os.sep, "/") for path in found)
+
+    def _insert_root(self) -> None:
+        # Behind Python's own library, so that email.py hides nothing; before installed packages.
+        own = [index for index, path in enumerate(sys.path) if "site-packages" in path or "dist-packages" in path]
+        sys.path.insert(own[0] if own else len(sys.path), self.root)
+
+    def _finder_index(self) -> int:
+        # Behind the finders of built-in and frozen modules, before that of files.
+        names = [getattr(finder, "__name__", type(finder).__name__) for finder in sys.meta_path]
+        return names.index("PathFinder") if "PathFinder" in names else len(names)
+
+    @staticmethod
+    def _module_name(path: str) -> str:
+        name = path[: -len(".py")].replace("/", ".")
+        return name[: -len(".__init__")] if name.endswith(".__init__") else name
+
+    def _hides(self, module: str) -> bool:
+        """Whether a module has the name of one that is not below the root, such as Python's own email."""
+        top = module.partition(".")[0]
+        if top in ("tenon", "zato", "tenon_worker"):
+            return True
+        names = getattr(sys, "stdlib_module_names", None)
+        if names is not None:
+            return top in names
+        loaded = sys.modules.get(top)
+        if loaded is not None:
+            paths = [getattr(loaded, "__file__", None) or "", *getattr(loaded, "__path__", ())]
+            return not any(str(each).startswith(self.root) for each in paths)
+        library = os.path.dirname(os.__file__)
+        return os.path.exists(os.path.join(library, f"{top}.py")) or os.path.isdir(os.path.join(library, top))
+
+    # What importlib asks of a finder.
+    def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        """The spec of a module below the root."""
+        file = self._modules.get(name)
+        if file is None or self._hides(name):
+            return None
+        return self._spec(name, file)
+
+    def _spec(self, name: str, path: str) -> Optional[ModuleSpec]:
+        location = os.path.join(self.root, path)
+        search = [os.path.dirname(location)] if path.endswith("__init__.py") else None
+        return spec_from_file_location(name, location, loader=_FileLoader(name, location, path, self), submodule_search_locations=search)
+
+    def refuse(self, path: str, error: BaseException, kept_previous: bool) -> None:
+        """Notes that a file can't be used."""
+        trace = "" if isinstance(error, UnusableFile) else traceback_of(error)
+        self.refused[path] = Refused(path, one_line(error), trace, kept_previous)
+
+    def previous_of(self, path: str) -> Optional[str]:
+        """Where the last good version of a file is, if there is one."""
+        previous = os.path.join(self.root, PREVIOUS, path)
+        return previous if os.path.isfile(previous) else None
+
+    def _load_file(self, path: str) -> None:
+        name = self._module_name(path)
+        try:
+            module = self._import(name, path)
+        except BaseException as error:
+            self.refuse(path, error, kept_previous=False)
+            return
+        try:
+            self._collect(module, path)
+        except Exception as error:
+            previous = None if path in self.refused else self.previous_of(path)
+            if previous is None:
+                self.refuse(path, error, kept_previous=False)
+            else:
+                self._fall_back(module, path, previous, error)
+
+    def _fall_back(self, module: ModuleType, path: str, previous: str, error: BaseException) -> None:
+        try:
+            run_source(module, previous)
+            self._collect(module, path)
+        except BaseException:
+            self.refuse(path, error, kept_previous=False)
+        else:
+            self.refuse(path, error, kept_previous=True)
+
+    def _import(self, name: str, path: str) -> ModuleType:
+        if not self._hides(name) and all(part.isidentifier() for part in name.split(".")):
+            return importlib.import_module(name)
+        # A name that no import statement can have, or that belongs to Python: private to this file.
+        private = f"_service_{name}"
+        spec = self._spec(private, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[private] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(private, None)
+            raise
+        return module
+
+    def _collect(self, module: ModuleType, path: str) -> None:
+        found: List[Entry] = []
+        names: Dict[str, Entry] = dict(self._by_name)
+        for cls in list(vars(module).values()):
+            if not (isinstance(cls, type) and issubclass(cls, Service)) or cls.__module__ != module.__name__ or not has_handler(cls):
+                continue
+            if any(each.cls is cls for each in found):
+                continue
+            entry = self._entry(cls, path)
+            other = names.get(entry.name)
+            if other is not None:
+                where = "the same file" if other.file == path else other.file
+                raise UnusableFile(f"service '{entry.name}' of class {cls.__name__} exists already, as class {other.cls.__name__} in {where}")
+            names[entry.name] = entry
+            found.append(entry)
+        for entry in found:
+            entry.index = len(self.entries)
+            self.entries.append(entry)
+            self._by_name[entry.name] = entry
+            self._prepare(entry)
+
+    def _entry(self, cls: type, path: str) -> Entry:
+        module = self._module_name(path)
+        own: Any = cls.__dict__.get("name")
+        name = default_name(module, cls.__name__) if own is None else own
+        if not isinstance(name, str) or not name or len(name) > _NAME_LIMIT_CHARS or not name.isprintable() or name != name.strip() or " " in name:
+            raise UnusableFile(f"the name of class {cls.__name__} is {own!r}: it has to be text without spaces, of 1 to {_NAME_LIMIT_CHARS} characters")
+        try:
+            return Entry(cls, name, path)
+        except TypeError as error:
+            raise UnusableFile(f"class {cls.__name__}: {error}") from error
+
+    @staticmethod
+    def _prepare(entry: Entry) -> None:
+        import logging
+
+        cls: Any = entry.cls
+        cls.name = entry.name
+        cls.impl_name = f"{Loader._module_name(entry.file)}.{cls.__qualname__}"
+        if "logger" not in cls.__dict__:
+            cls.logger = logging.getLogger(entry.name)
+
+
+class _FileLoader(SourceFileLoader):
+    """Runs a service file, or its previous version if it does not run."""
+
+    def __init__(self, name: str, location: str, path: str, loader: Loader) -> None:
+        super().__init__(name, location)
+        self._service_path = path
+        self._loader = loader
+
+    def exec_module(self, module: ModuleType) -> None:
+        try:
+            super().exec_module(module)
+        except BaseException as error:
+            previous = self._loader.previous_of(self._service_path)
+            if previous is None:
+                raise
+            run_source(module, previous)
+            self._loader.refuse(self._service_path, error, kept_previous=True)
+
+
+def run_source(module: ModuleType, location: str) -> None:
+    """Runs a file as a module that begins anew."""
+    kept = {name: value for name, value in vars(module).items() if name in ("__name__", "__loader__", "__package__", "__spec__", "__path__")}
+    vars(module).clear()
+    vars(module).update(kept, __file__=location)
+    with open(location, "rb") as file:
+        code = compile(file.read(), location, "exec", dont_inherit=True)
+    exec(code, vars(module))

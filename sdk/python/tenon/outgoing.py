@@ -1,0 +1,318 @@
+"""Outgoing connections as services use them. The connections themselves, their pools and credentials are in the server."""
+
+from typing import Any, Dict, List, Optional
+
+from . import payloads
+from .bunch import Bunch
+from .context import Headers
+from .errors import OutgoingError
+from .host import HostReturn, body_of, check
+
+REST = "rest-outgoing"
+SQL = "sql-outgoing"
+
+
+class RestResponse:
+    """What the other side of a REST connection answered."""
+
+    def __init__(self, cid: str, status_code: int, reason: str, headers: Any, content: bytes) -> None:
+        self.cid = cid
+        self.status_code = status_code
+        self.reason = reason
+        self.headers = Headers(headers)
+        self.content = content
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status_code < 400
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def encoding(self) -> str:
+        """The character set that the answer names; UTF-8 if it names none."""
+        for part in str(self.headers.get("content-type", "")).split(";")[1:]:
+            name, _, value = part.strip().partition("=")
+            if name.lower() == "charset" and value:
+                return value.strip('"')
+        return "utf-8"
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are none are replaced."""
+        try:
+            return self.content.decode(self.encoding, "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON; ValueError if it is none."""
+        return payloads.loads(self.text)
+
+    @property
+    def data(self) -> Any:
+        """The body as JSON if it is JSON, otherwise as text; None if there is none."""
+        if not self.content:
+            return None
+        try:
+            return self.json()
+        except ValueError:
+            return self.text
+
+    def raise_for_status(self) -> None:
+        """Raises if the status is 400 or above."""
+        if not self.ok:
+            raise OutgoingError(f"the other side answered with {self.status_code} {self.reason}", 502, "Status")
+
+    def __repr__(self) -> str:
+        return f"<RestResponse {self.status_code}>"
+
+
+class _Rest:
+    """One outgoing REST connection."""
+
+    def __init__(self, request: Any, name: str) -> None:
+        self._request = request
+        self.name = name
+
+    def _call(self, operation: str, data: Any, params: Any, options: Dict[str, Any]) -> Any:
+        headers = dict(options.pop("headers", None) or {})
+        timeout = options.pop("timeout", None)
+        model = options.pop("model", None)
+        if "json" in options:
+            data = options.pop("json")
+        if options:
+            raise TypeError(f"{operation}() does not know the argument '{next(iter(options))}'")
+        body, is_json = b"", False
+        if data is not None and data != "":
+            body, is_json = body_of(data)
+        if is_json and not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        arguments: Dict[str, Any] = {"params": dict(params or {}), "headers": {str(k): str(v) for k, v in headers.items()}}
+        if timeout is not None:
+            arguments["timeout_ms"] = int(float(timeout) * 1000)
+        tail = {"op": "outgoing", "kind": REST, "name": self.name, "operation": operation, "arguments": arguments}
+        cid = self._request.cid
+
+        def convert(answer: HostReturn) -> Any:
+            check(answer, OutgoingError)
+            described = answer.described()
+            result = described.get("result")
+            if "status" not in described and isinstance(result, dict):
+                described = result
+            response = RestResponse(
+                cid, int(described.get("status") or 0), str(described.get("reason") or ""), described.get("headers") or {}, answer.body
+            )
+            return _as_model(model, response.data) if model is not None and response.ok else response
+
+        return self._request._host.call(self._request, tail, body, is_json, convert)
+
+    def ping(self, cid: Optional[str] = None) -> Any:
+        """Asks whether the other side is there; what it says as text."""
+        tail = {"op": "outgoing", "kind": REST, "name": self.name, "operation": "ping", "arguments": {}}
+
+        def convert(answer: HostReturn) -> str:
+            check(answer, OutgoingError)
+            described = answer.described()
+            result = described.get("result")
+            return str(result if result is not None else described.get("status", ""))
+
+        return self._request._host.call(self._request, tail, b"", False, convert)
+
+
+def _as_model(model: Any, data: Any) -> Any:
+    return [model.from_dict(item) for item in data] if isinstance(data, list) else model.from_dict(data)
+
+
+class RestConn(_Rest):
+    """An outgoing REST connection whose methods take the correlation id first, as `self.out.rest['X'].conn` has them."""
+
+    def get(self, cid: str, params: Any = None, *args: Any, **options: Any) -> Any:
+        """GET; parameters fill `{x}` of the connection's path, the rest becomes the query string."""
+        return self._call("get", None, params, options)
+
+    def head(self, cid: str, params: Any = None, *args: Any, **options: Any) -> Any:
+        """HEAD."""
+        return self._call("head", None, params, options)
+
+    def post(self, cid: str, data: Any = "", params: Any = None, *args: Any, **options: Any) -> Any:
+        """POST; a dict, list or Model is sent as JSON, text and bytes as they are."""
+        return self._call("post", data, params, options)
+
+    def put(self, cid: str, data: Any = "", params: Any = None, *args: Any, **options: Any) -> Any:
+        """PUT."""
+        return self._call("put", data, params, options)
+
+    def patch(self, cid: str, data: Any = "", params: Any = None, *args: Any, **options: Any) -> Any:
+        """PATCH."""
+        return self._call("patch", data, params, options)
+
+    def delete(self, cid: str, data: Any = "", params: Any = None, *args: Any, **options: Any) -> Any:
+        """DELETE."""
+        return self._call("delete", data, params, options)
+
+    def options(self, cid: str, data: Any = "", params: Any = None, *args: Any, **options: Any) -> Any:
+        """OPTIONS."""
+        return self._call("options", data, params, options)
+
+    send = post
+
+
+class RestConnection(_Rest):
+    """An outgoing REST connection whose methods don't take a correlation id, as `self.rest['X']` has them."""
+
+    def get(self, params: Any = None, **options: Any) -> Any:
+        """GET; parameters fill `{x}` of the connection's path, the rest becomes the query string."""
+        return self._call("get", None, params, options)
+
+    def head(self, params: Any = None, **options: Any) -> Any:
+        """HEAD."""
+        return self._call("head", None, params, options)
+
+    def post(self, data: Any = "", params: Any = None, **options: Any) -> Any:
+        """POST; a dict, list or Model is sent as JSON, text and bytes as they are."""
+        return self._call("post", data, params, options)
+
+    def put(self, data: Any = "", params: Any = None, **options: Any) -> Any:
+        """PUT."""
+        return self._call("put", data, params, options)
+
+    def patch(self, data: Any = "", params: Any = None, **options: Any) -> Any:
+        """PATCH."""
+        return self._call("patch", data, params, options)
+
+    def delete(self, data: Any = "", params: Any = None, **options: Any) -> Any:
+        """DELETE."""
+        return self._call("delete", data, params, options)
+
+    def options(self, data: Any = "", params: Any = None, **options: Any) -> Any:
+        """OPTIONS."""
+        return self._call("options", data, params, options)
+
+
+class RestConnections:
+    """`self.rest['CRM']`, or `self.rest.CRM` where the name allows it."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def __getitem__(self, name: str) -> RestConnection:
+        return RestConnection(self._request, name)
+
+    def __getattr__(self, name: str) -> RestConnection:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return RestConnection(self._request, name)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("self.rest.get(url) is not supported; make an outgoing REST connection and use self.rest['name'].get()")
+
+
+class _Wrapped:
+    """What `self.out.rest['X']` gives: an object whose `conn` is the connection."""
+
+    def __init__(self, request: Any, name: str) -> None:
+        self.name = name
+        self.conn = RestConn(request, name)
+
+
+class _ByName:
+    """Connections by name."""
+
+    def __init__(self, request: Any, make: Any) -> None:
+        self._request = request
+        self._make = make
+
+    def __getitem__(self, name: str) -> Any:
+        return self._make(self._request, name)
+
+    def get(self, name: str) -> Any:
+        """The same as by index."""
+        return self._make(self._request, name)
+
+
+class Row(Bunch):
+    """A row of an SQL result: columns by name, as keys and as attributes."""
+
+    __slots__ = ()
+
+
+class SqlConnection:
+    """An outgoing SQL connection: `one`, `all` and `execute` with a query and named parameters, `:name` in the query."""
+
+    def __init__(self, request: Any, name: str) -> None:
+        self._request = request
+        self.name = name
+
+    @property
+    def conn(self) -> "SqlConnection":
+        """The connection itself."""
+        return self
+
+    def _call(self, operation: str, query: str, params: Any, kwargs: Dict[str, Any], convert_result: Any) -> Any:
+        tail = {
+            "op": "outgoing",
+            "kind": SQL,
+            "name": self.name,
+            "operation": operation,
+            "arguments": {"query": query, "params": {**(params or {}), **kwargs}},
+        }
+
+        def convert(answer: HostReturn) -> Any:
+            check(answer, OutgoingError)
+            # Rows may be too many for a header, so they may come as the body.
+            result = payloads.loads(str(answer.body, "utf-8")) if answer.body else answer.described().get("result")
+            return convert_result(result)
+
+        return self._request._host.call(self._request, tail, b"", False, convert)
+
+    def one(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """The first row, or None."""
+        return self._call("one", query, params, kwargs, _row)
+
+    one_or_none = one
+
+    def all(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """All rows."""
+        return self._call("all", query, params, kwargs, _rows)
+
+    def execute(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """Runs a statement; its rows if it gives some, otherwise how many it changed."""
+        return self._call("execute", query, params, kwargs, lambda result: _rows(result) if isinstance(result, list) else result)
+
+    def ping(self, cid: Optional[str] = None) -> Any:
+        """Asks whether the database is there; what it says as text."""
+        tail = {"op": "outgoing", "kind": SQL, "name": self.name, "operation": "ping", "arguments": {}}
+
+        def convert(answer: HostReturn) -> str:
+            check(answer, OutgoingError)
+            return str(answer.described().get("result", ""))
+
+        return self._request._host.call(self._request, tail, b"", False, convert)
+
+    def session(self) -> Any:
+        """Not there: the database is spoken to by the server, not by this process."""
+        raise NotImplementedError(
+            f"self.out.sql['{self.name}'].session() is not supported, as no SQLAlchemy runs in a worker; use .one, .all or .execute(query, params)"
+        )
+
+
+def _row(value: Any) -> Any:
+    return Row(value) if isinstance(value, dict) else value
+
+
+def _rows(value: Any) -> List[Any]:
+    return [_row(item) for item in value or ()]
+
+
+class Outgoing:
+    """Outgoing connections by kind and name."""
+
+    def __init__(self, request: Any) -> None:
+        self.rest = self.plain_http = _ByName(request, _Wrapped)
+        self.sql = _ByName(request, SqlConnection)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"there are no outgoing connections of the kind '{name}'; there are: rest, sql")

@@ -1,0 +1,101 @@
+"""JSON for payloads: one encoder and one decoder, made once, because making them costs more than a small payload.
+
+Values that JSON does not know are written as callers expect them: a Decimal as a number, a date or time in ISO 8601,
+a UUID as text, a Model or dataclass as an object, a set as an array, an Enum as its value, bytes as the text they hold.
+"""
+
+import sys
+from json import encoder as json_encoder
+from json.decoder import JSONDecoder
+from json.encoder import JSONEncoder
+from typing import Any, Callable, List, Tuple, cast
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decoder = JSONDecoder(parse_constant=_refuse_constant)
+_scan = cast(Callable[[str, int], Tuple[Any, int]], _decoder.scan_once)  # type: ignore[attr-defined]
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text; ValueError if it is none."""
+    try:
+        value, end = _scan(text, 0)
+        if end == len(text):
+            return value
+    except StopIteration:
+        pass
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    try:
+        # White space around it, or an error to be described.
+        return _decoder.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _is_from(value: Any, module: str, name: str) -> bool:
+    """Whether a value is of a class of a module that perhaps was never imported."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, getattr(loaded, name))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can have it; called for values that JSON does not know."""
+    to_dict = getattr(value, "to_dict", None)
+    if to_dict is not None and not isinstance(value, type):
+        return to_dict()
+    if _is_from(value, "decimal", "Decimal"):
+        if not value.is_finite():
+            raise ValueError(f"{value} can't be written as JSON")
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if _is_from(value, "uuid", "UUID"):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return str(value, "utf-8")
+    if _is_from(value, "enum", "Enum"):
+        return value.value
+    fields = getattr(value, "__dataclass_fields__", None)
+    if fields is not None and not isinstance(value, type):
+        return {name: getattr(value, name) for name in fields if hasattr(value, name)}
+    if _is_from(value, "collections.abc", "Mapping"):
+        return dict(value)
+    raise TypeError(f"a value of type {type(value).__name__} can't be written as JSON")
+
+
+def _make_encode() -> Callable[[Any], str]:
+    slow = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=plain)
+    make = getattr(json_encoder, "c_make_encoder", None)
+    if make is None:
+        return slow.encode
+    try:
+        # What JSONEncoder.encode makes anew on every call.
+        iterate = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)  # type: ignore[attr-defined]
+        join = "".join
+        if join(iterate({"a": [1, "é"]}, 0)) != '{"a":[1,"é"]}':
+            return slow.encode
+    except Exception:
+        return slow.encode
+
+    def encode(value: Any) -> str:
+        return join(cast(List[str], iterate(value, 0)))
+
+    return encode
+
+
+dumps_text: Callable[[Any], str] = _make_encode()
+"""The JSON text of a value, without white space."""
+
+
+def dumps(value: Any) -> bytes:
+    """The JSON of a value as UTF-8."""
+    try:
+        return dumps_text(value).encode()
+    except RecursionError:
+        raise ValueError("the value contains itself, or is nested too deeply") from None

@@ -1,0 +1,107 @@
+"""The worker process: reads its arguments, imports the services, says hello and runs what the server asks for."""
+
+import argparse
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+from typing import Any, Dict, List, Optional, Sequence
+
+from . import logs, payloads, protocol
+from .leader import Runtime
+from .loading import Loader
+
+FD_VARIABLE = "TENON_WORKER_FD"
+EXIT_USAGE = 64
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
+    """Runs a worker until the server closes its socket."""
+    options = _options(arguments)
+    sock = _socket()
+    _watch_owner()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        # Shows what every thread does, without ending the process.
+        faulthandler.register(signal.SIGUSR1, all_threads=True, chain=False)
+    runtime = Runtime(sock, options.threads, options.body_limit)
+    sink = logs.LogSink(runtime.log, runtime.wake_monitor)
+    logs.install(sink)
+    loader = Loader(options.root)
+    loader.load()
+    hello = payloads.dumps(_hello(loader, options))
+    gc.collect()
+    # What was imported is there to stay: the collector need not look at it again.
+    gc.freeze()
+    runtime.serve(loader.entries, hello, sink)
+
+
+def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tenon_worker", description="Runs services for a Tenon server.", allow_abbrev=False)
+    parser.add_argument("--root", required=True, help="the directory with the service files")
+    parser.add_argument("--group", default="default", help="the worker group")
+    parser.add_argument("--threads", type=int, default=64, help="how many synchronous handlers may run at once")
+    parser.add_argument("--body-limit", type=int, default=protocol.BODY_LIMIT_BYTES, help="the largest answer in bytes")
+    options = parser.parse_args(arguments)
+    if not os.path.isdir(options.root):
+        _refuse(f"--root: {options.root} is no directory")
+    if options.threads < 1:
+        _refuse("--threads: at least 1")
+    return options
+
+
+def _refuse(message: str) -> None:
+    sys.stderr.write(f"tenon worker: {message}\n")
+    raise SystemExit(EXIT_USAGE)
+
+
+def _socket() -> socket.socket:
+    value = os.environ.pop(FD_VARIABLE, "")
+    try:
+        fd = int(value)
+        # Programs that a service starts must not hold the socket open.
+        os.set_inheritable(fd, False)
+        return socket.socket(fileno=fd)
+    except (ValueError, OSError) as error:
+        _refuse(f"{FD_VARIABLE} has to be the number of the socket to the server: {error}")
+        raise
+
+
+def _watch_owner() -> None:
+    """Ends the process when the server does: standard input is a pipe that it holds open."""
+    try:
+        mode = os.fstat(0).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            return
+        owner = os.dup(0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+    except OSError:
+        return
+
+    def watch() -> None:
+        try:
+            while os.read(owner, 512):
+                pass
+        finally:
+            os._exit(0)
+
+    threading.Thread(target=watch, name="tenon-owner", daemon=True).start()
+
+
+def _hello(loader: Loader, options: argparse.Namespace) -> Dict[str, Any]:
+    refused: List[Dict[str, Any]] = [loader.refused[path]._asdict() for path in sorted(loader.refused)]
+    return {
+        "protocol": protocol.VERSION,
+        "pid": os.getpid(),
+        "python": sys.version.split()[0],
+        "group": options.group,
+        "threads": options.threads,
+        "services": [entry.describe() for entry in loader.entries],
+        "refused": refused,
+    }

@@ -1,0 +1,1 @@
+"""Names under which existing service files import what `tenon` has."""

@@ -1,0 +1,1 @@
+"""See `zato.common.exception` and `zato.common.typing_`."""

@@ -1,0 +1,1 @@
+"""See `zato.server.service`."""
