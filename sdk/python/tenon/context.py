@@ -20,7 +20,7 @@ class Headers(Dict[str, str]):
     """Headers with lower-case names, found whatever the case they are asked for in."""
 
     def __init__(self, pairs: Any = ()) -> None:
-        super().__init__((name.lower(), value) for name, value in _pairs(pairs))
+        super().__init__((name.lower(), ", ".join(value) if isinstance(value, list) else value) for name, value in _pairs(pairs))
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -46,12 +46,13 @@ class HttpRequest:
     @property
     def GET(self) -> Bunch:  # noqa: N802 - the name that service files use
         """Parameters of the query string; of repeated ones the last."""
-        return Bunch(_pairs(self._request.metadata.get("query") or ()))
+        return _last_of_each(self._request.metadata.get("query"))
 
     @property
-    def query(self) -> List[Tuple[str, str]]:
-        """Parameters of the query string as they came, repeated ones too."""
-        return list(_pairs(self._request.metadata.get("query") or ()))
+    def query(self) -> Dict[str, List[str]]:
+        """Parameters of the query string with all their values."""
+        query = self._request.metadata.get("query") or {}
+        return {name: value if isinstance(value, list) else [value] for name, value in query.items()}
 
     @property
     def POST(self) -> Bunch:  # noqa: N802 - the name that service files use
@@ -62,7 +63,7 @@ class HttpRequest:
     def params(self) -> Bunch:
         """Parameters of the path, and those of the query string that the path does not have."""
         params = self.GET
-        params.update(_pairs(self._request.metadata.get("params") or ()))
+        params.update(_last_of_each(self._request.metadata.get("params")))
         return params
 
     @property
@@ -183,25 +184,23 @@ class Request:
         body = self._body
         if not body:
             return None
-        if self._flags & FLAG_JSON or wants_json:
-            must_be_json = wants_json or self.data_format == "json"
-        else:
-            data_format = self.data_format
-            if data_format == "json":
-                must_be_json = True
-            elif data_format in ("form", "post"):
+        if not self._flags & FLAG_JSON and not wants_json:
+            if self.data_format in ("form", "post"):
                 return Bunch(_form(self.text))
-            else:
-                try:
-                    return str(body, "utf-8")
-                except UnicodeDecodeError:
-                    return body
+            if self.data_format != "json":
+                return self._text_or_bytes()
         try:
             return payloads.loads(str(body, "utf-8"))
         except ValueError as error:
-            if must_be_json:
+            if wants_json or "method" in self.metadata:
                 raise BadRequest(self.cid, f"The body is no JSON: {error}") from None
-            return self.text
+            return self._text_or_bytes()
+
+    def _text_or_bytes(self) -> Union[str, bytes]:
+        try:
+            return str(self._body, "utf-8")
+        except UnicodeDecodeError:
+            return self._body
 
     def payload_for_input(self) -> Any:
         """The payload for a service that declares its input, which therefore has to have a structure."""
@@ -216,9 +215,19 @@ class Request:
         metadata = self.metadata
         merged = metadata.get("merged_params")
         if merged is None:
-            merged = dict(_pairs(metadata.get("params") or ()))
-            merged.update(_pairs(metadata.get("query") or ()))
+            merged = _last_of_each(metadata.get("params"))
+            merged.update(_last_of_each(metadata.get("query")))
         return Bunch(merged)
+
+    def merge(self, payload: Dict[str, Any], params: Dict[str, Any]) -> Bunch:
+        """A payload together with parameters; which of them win, the channel says."""
+        merged = Bunch(payload)
+        if self.metadata.get("message_wins"):
+            for name, value in params.items():
+                merged.setdefault(name, value)
+        else:
+            merged.update(params)
+        return merged
 
     @property
     def input(self) -> Any:
@@ -227,9 +236,7 @@ class Request:
             payload = self.payload
             params = self.channel_params
             if isinstance(payload, dict):
-                payload = bunchify(payload)
-                payload.update(params)
-                self._input = payload
+                self._input = self.merge(bunchify(payload), params)
             else:
                 self._input = params if payload is None else payload
         return self._input
@@ -309,6 +316,11 @@ class Response:
 def _pairs(value: Any) -> Iterator[Tuple[str, Any]]:
     """The pairs of a dict or of a list of pairs."""
     return iter(value.items() if isinstance(value, dict) else value)
+
+
+def _last_of_each(pairs: Optional[Dict[str, Any]]) -> Bunch:
+    """Parameters by name; of those that repeat the last."""
+    return Bunch((name, value[-1] if isinstance(value, list) and value else value) for name, value in _pairs(pairs or {}))
 
 
 def _form(text: str) -> Dict[str, str]:

@@ -95,7 +95,7 @@ class Entry:
             if payload is None:
                 return params
             if isinstance(payload, dict):
-                return {**payload, **params}
+                return request.merge(payload, params)
         return {} if payload is None else payload
 
     def finish(self, instance: Any, returned: Any) -> Reply:
@@ -153,8 +153,11 @@ class Entry:
 
 
 def _is_json_text(instance: Any, text: str) -> bool:
-    """Whether a text answers a JSON channel with what is JSON already."""
-    return text.lstrip()[:1] in ("{", "[", '"') and instance.request.data_format == "json"
+    """Whether a text answers a JSON channel with what is JSON already. To another service a text is a text."""
+    if text.lstrip()[:1] not in ("{", "[", '"'):
+        return False
+    metadata = instance.request.metadata
+    return metadata.get("data_format") == "json" and "method" in metadata
 
 
 def _status(status: Any) -> int:
@@ -168,7 +171,9 @@ def _reply_tail(response: Response, content_type: Optional[str]) -> bytes:
     tail: Dict[str, Any] = {}
     if content_type:
         tail["content_type"] = content_type
-    headers = {str(name): str(value) for name, value in (response._headers or {}).items()}
+    headers: Dict[str, Any] = {}
+    for name, value in (response._headers or {}).items():
+        headers[str(name)] = [str(each) for each in value] if isinstance(value, (list, tuple)) else str(value)
     if response.content_encoding:
         headers["Content-Encoding"] = response.content_encoding
     if headers:

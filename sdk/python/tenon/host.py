@@ -32,6 +32,13 @@ def check(answer: HostReturn, error: Type[HostCallError] = HostCallError) -> Non
         raise (HostTimeout if answer.code == 504 else error)(message, answer.code, kind)
 
 
+def json_body_of(value: Any) -> Tuple[bytes, bool]:
+    """The payload of another service: JSON whatever it is, as only so text, numbers and null arrive as what they are."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value), False
+    return (b"", False) if value is None else (payloads.dumps(value), True)
+
+
 def body_of(value: Any) -> Tuple[bytes, bool]:
     """The bytes of a payload, and whether they are JSON."""
     if value is None:

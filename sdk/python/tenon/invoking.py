@@ -5,7 +5,7 @@ from typing import Any, Dict
 from . import payloads
 from .bunch import bunchify
 from .errors import InvocationFailed, ServiceMissing, from_problem
-from .host import HostReturn, body_of, check
+from .host import HostReturn, check, json_body_of
 
 # What `invoke` accepts besides the payload; any other named argument becomes a part of the payload.
 _OPTIONS = ("channel", "data_format", "transport", "serialize", "as_bunch", "timeout", "raise_timeout", "needs_response")
@@ -24,8 +24,8 @@ def invoke(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any]) -> 
     """Invokes a service and gives its answer."""
     options = {name: kwargs.pop(name) for name in _OPTIONS if name in kwargs}
     name = service_name(service)
-    body, is_json = body_of(_payload(payload, kwargs))
-    tail: Dict[str, Any] = {"op": "invoke", "service": name, "body_is_json": is_json}
+    body, is_json = json_body_of(_payload(payload, kwargs))
+    tail: Dict[str, Any] = {"op": "invoke", "service": name}
     if options.get("timeout"):
         tail["timeout_ms"] = int(float(options["timeout"]) * 1000)
 
@@ -42,8 +42,8 @@ def invoke_async(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any
     """Starts a service and gives the correlation id of its call."""
     for option in _ASYNC_OPTIONS:
         kwargs.pop(option, None)
-    body, is_json = body_of(_payload(payload, kwargs))
-    tail = {"op": "invoke_async", "service": service_name(service), "body_is_json": is_json}
+    body, is_json = json_body_of(_payload(payload, kwargs))
+    tail = {"op": "invoke_async", "service": service_name(service)}
 
     def convert(answer: HostReturn) -> str:
         _check(answer)
@@ -78,7 +78,7 @@ def _answer(answer: HostReturn) -> Any:
         raise from_problem(payloads.loads(str(body, "utf-8")) if body else None, status)
     if not body:
         return None
-    if answer.flags & 1 or not content_type or content_type.startswith("application/json"):
+    if described.get("is_json") or not content_type or content_type.startswith("application/json"):
         try:
             return payloads.loads(str(body, "utf-8"))
         except ValueError:

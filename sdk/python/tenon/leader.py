@@ -35,7 +35,6 @@ SLOW_SECONDS_MIN = 1.0
 SLOW_SECONDS_MAX = 60.0
 BUFFER_BYTES = 64 << 10
 COPY_LIMIT_BYTES = 32 << 10
-EARLY_LOGS_LIMIT = 1000
 EXIT_PROTOCOL = 76
 EXIT_BUG = 70
 
@@ -110,7 +109,6 @@ class Runtime:
         self._waiters: Dict[int, Any] = {}
         self._calls = itertools.count(1)
         self._draining = False
-        self._early_logs: Optional[List[Tuple[Dict[str, Any], int]]] = []
         self._monitor_sleeps = False
         self._wake_monitor = threading.Event()
         self._aio: Any = None
@@ -130,9 +128,6 @@ class Runtime:
 
             self._aio = Loop(self)
         self.send(protocol.HELLO, FLAG_JSON, body=hello)
-        early, self._early_logs = self._early_logs or [], None
-        for fields, id in early:
-            self.log(fields, id)
         threading.Thread(target=self._monitor, name="tenon-monitor", daemon=True).start()
         first = Thread()
         self._count = 1
@@ -173,17 +168,13 @@ class Runtime:
             # The server is gone, or closed this worker.
             os._exit(0)
 
-    def log(self, fields: Dict[str, Any], id: int) -> None:
-        """Sends a log line; what is logged before hello follows it."""
-        if self._early_logs is not None:
-            if len(self._early_logs) < EARLY_LOGS_LIMIT:
-                self._early_logs.append((fields, id))
-            return
+    def log(self, fields: Dict[str, Any]) -> None:
+        """Sends a log line."""
         try:
             body = payloads.dumps(fields)
         except ValueError:
             body = payloads.dumps({name: str(value).encode("utf-8", "backslashreplace").decode() for name, value in fields.items()})
-        self.send(protocol.LOG, FLAG_JSON, id=id, body=body)
+        self.send(protocol.LOG, FLAG_JSON, body=body)
 
     # Reading.
 

@@ -18,8 +18,8 @@ CHARS_PER_SECOND = 2 << 20
 BURST_SECONDS = 2.0
 _REPORT_SECONDS = 1.0
 
-Send = Callable[[Dict[str, Any], int], None]
-"""Sends the fields of a log line that belongs to the request of this id, 0 for none."""
+Send = Callable[[Dict[str, Any]], None]
+"""Sends the fields of a log line."""
 
 
 class Budget:
@@ -118,10 +118,9 @@ class LogSink:
         fields = {"level": level, "logger": logger, "message": message}
         if request is None:
             fields.update(cid="", service="")
-            self._send(fields, 0)
         else:
             fields.update(cid=request.cid, service=request._entry.name)
-            self._send(fields, request._id)
+        self._send(fields)
 
 
 class LogHandler(logging.Handler):
