@@ -11,6 +11,15 @@ endpoint! {
     GetStatus = "getStatus" Get "/v1/status" Some(Access::Viewer), (NoParams, Nothing) -> ClusterStatus;
     /// The cluster's members; waits for a change if asked to. What load balancers follow.
     ListMembers = "listMembers" Get "/v1/members" Some(Access::Viewer), (MembersQuery, Nothing) -> MembersReply;
+    /// A component without a store of its own says how it is; only of itself, known by its certificate.
+    AnnounceMember = "announceMember" Put "/v1/members/{name}" Some(Access::Viewer), (MemberPath, Member) -> Nothing;
+}
+
+/// Which member is meant.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MemberPath {
+    /// Its name.
+    pub name: String,
 }
 
 /// The cluster at one glance.
@@ -65,12 +74,13 @@ pub struct ComponentStatus {
 impl ComponentStatus {
     /// What the cluster knows of a member, as its status at `now` by the store's clock.
     pub fn of_member(member: &Member, now: tenon_model::Timestamp) -> Self {
-        let dead = member.state == MemberState::Dead;
+        let dead = matches!(member.state, MemberState::Dead | MemberState::Stopped);
         let state = match member.state {
             MemberState::Starting => "starting",
             MemberState::Ready => "running",
             MemberState::NotReady => "not-ready",
             MemberState::Draining => "draining",
+            MemberState::Stopped => "stopped",
             MemberState::Dead => "dead",
         };
         Self {

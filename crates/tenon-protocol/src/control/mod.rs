@@ -14,7 +14,8 @@ mod security;
 mod services;
 
 pub use cluster::{
-    ClusterStatus, ComponentStatus, GetStatus, HealthCheck, HealthReport, ListMembers, MembersQuery, MembersReply,
+    AnnounceMember, ClusterStatus, ComponentStatus, GetStatus, HealthCheck, HealthReport, ListMembers, MemberPath,
+    MembersQuery, MembersReply,
 };
 pub use deployments::{
     CreateDeployment, DeployFile, DeployRequest, DeploymentDetail, DeploymentPath, DeploymentState, DeploymentSummary,
@@ -43,6 +44,7 @@ pub use services::{GetService, InvokeReply, InvokeRequest, InvokeService, ListSe
 pub const ENDPOINTS: &[fn() -> EndpointDescription] = &[
     EndpointDescription::of::<GetStatus>,
     EndpointDescription::of::<ListMembers>,
+    EndpointDescription::of::<AnnounceMember>,
     EndpointDescription::of::<LogIn>,
     EndpointDescription::of::<GetSession>,
     EndpointDescription::of::<LogOut>,
