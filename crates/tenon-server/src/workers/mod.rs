@@ -1,1 +1,31 @@
-//! Worker processes: started, spoken to, watched, replaced.
+//! The worker processes of one deployment: started, fed, watched, replaced. What a service is called by is not their business.
+//!
+//! - [`Pool`] is what a deployment runs on: some workers, the queue before them, and the tasks that keep both well.
+//! - `worker.rs` is one worker as the pool sees it: what it runs, and what it may still take.
+//! - `process.rs` is the operating system's side: spawning, signals, exit codes; `connection.rs` the socket; `reader.rs` what
+//!   comes out of it; `output.rs` what the worker prints.
+//!
+//! A call costs no task and no timer: it is written to the worker by the caller's own task, the worker's one reading task
+//! completes it, and one sweep per pool, every 20 ms while anything runs, looks after deadlines and callers that left.
+
+mod connection;
+mod keeper;
+mod metadata;
+mod output;
+mod pool;
+mod process;
+mod quarantine;
+mod queue;
+mod reader;
+mod service;
+mod settings;
+mod start;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use pool::{Pool, PoolParts, WorkerStatus};
+pub use service::ServiceEntry;
+pub use settings::WorkerSettings;
+pub use start::{ReadyWorker, StartError, WorkerSpec};

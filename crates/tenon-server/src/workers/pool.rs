@@ -1,0 +1,456 @@
+//! The workers of one deployment, and the way of a call to one of them.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use super::quarantine::Deaths;
+use super::queue::{Queue, Refused, Work, busy};
+use super::service::{Class, ServiceEntry};
+use super::settings::WorkerSettings;
+use super::start::{ReadyWorker, StartError, WorkerSpec};
+use super::worker::{MonotonicClock, Shared, Worker};
+use super::{keeper, process, reader, sweep};
+use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
+
+/// A worker that lived longer than this did not die young.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// The receiving end of a call's answer.
+pub(crate) type Answer = oneshot::Receiver<Result<ServiceAnswer, ServiceError>>;
+
+/// What a pool is made of.
+#[derive(Debug)]
+pub struct PoolParts {
+    /// The number of the deployment.
+    pub deployment: u64,
+    /// What its workers run.
+    pub spec: WorkerSpec,
+    /// Limits.
+    pub settings: WorkerSettings,
+    /// Who serves host calls.
+    pub host: Arc<dyn HostCalls>,
+}
+
+/// A worker, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its name: group, deployment, number.
+    pub name: String,
+    /// Its process id.
+    pub pid: u32,
+    /// `ready`, `suspect` (a sign of life is overdue) or `draining`.
+    pub state: String,
+    /// The version of its interpreter.
+    pub python: String,
+    /// Calls that it has.
+    pub in_flight: usize,
+    /// Resident memory.
+    pub memory_bytes: u64,
+    /// How long ago it was started.
+    pub uptime_seconds: u64,
+}
+
+/// The workers of one deployment. A clone is the same pool.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Shared,
+    pub(crate) spec: WorkerSpec,
+    pub(crate) host: Arc<dyn HostCalls>,
+    pub(crate) services: Vec<Arc<ServiceEntry>>,
+    by_name: HashMap<String, usize>,
+    pub(crate) workers: ArcSwap<Vec<Arc<Worker>>>,
+    pub(crate) queue: Queue,
+    /// Cancelled when the last worker may go.
+    pub(crate) ended: CancellationToken,
+    pub(crate) draining: AtomicBool,
+    pub(crate) wake_keeper: Notify,
+    pub(crate) wake_sweep: Notify,
+    pub(crate) sweeping: AtomicBool,
+    /// Workers between their start and their hello.
+    pub(crate) starting: AtomicUsize,
+    pub(crate) early_deaths: AtomicU32,
+    pub(crate) host_calls: AtomicUsize,
+    worker_numbers: AtomicU64,
+    uses: AtomicU64,
+    deaths: Mutex<Deaths>,
+}
+
+impl Pool {
+    /// Starts the workers of a deployment, beside `first` if there is one, and waits until they said hello. One that comes up
+    /// is enough: the others are tried again.
+    pub async fn start(parts: PoolParts, first: Option<ReadyWorker>) -> Result<Self, StartError> {
+        let tasks = TaskTracker::new();
+        let wanted = parts.settings.worker_count();
+        let missing = wanted - usize::from(first.is_some()).min(wanted);
+        let starts = (0..missing).map(|number| {
+            let name = worker_name(&parts, number as u64 + 1);
+            let (spec, settings, tasks) = (&parts.spec, &parts.settings, &tasks);
+            async move { ReadyWorker::start(spec, name, settings, tasks).await }
+        });
+        let mut ready: Vec<ReadyWorker> = first.into_iter().collect();
+        let mut failed = None;
+        for started in join_all(starts).await {
+            match started {
+                Ok(worker) => ready.push(worker),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let Some(hello) = ready.first().map(|worker| worker.hello.clone()) else {
+            return Err(failed.unwrap_or_else(|| StartError::Differs("no worker was wanted".to_owned())));
+        };
+        let entry = |(index, service)| Arc::new(ServiceEntry::new(index, service));
+        let services: Vec<_> = hello.services.iter().enumerate().map(entry).collect();
+        let inner = Arc::new(Inner::new(parts, services, tasks, missing as u64));
+        for worker in ready {
+            // The first can't differ from itself; another that does is started again.
+            if let Err(error) = inner.adopt(worker) {
+                tracing::error!(deployment = inner.shared.deployment, "{error}");
+            }
+        }
+        let tasks = &inner.shared.tasks;
+        tasks.spawn(keeper::keep(inner.clone()));
+        tasks.spawn(sweep::sweep(inner.clone()));
+        Ok(Self(inner))
+    }
+
+    /// The deployment's number.
+    pub fn deployment(&self) -> u64 {
+        self.0.shared.deployment
+    }
+
+    /// The services, as the first worker named them.
+    pub fn services(&self) -> &[Arc<ServiceEntry>] {
+        &self.0.services
+    }
+
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> Option<&Arc<ServiceEntry>> {
+        self.0.by_name.get(name).map(|index| &self.0.services[*index])
+    }
+
+    /// Gives a call to a worker, or to the queue before them. Gives it back if the pool has ended.
+    pub(crate) fn submit(&self, service: &Arc<ServiceEntry>, call: ServiceCall) -> Result<Answer, Box<ServiceCall>> {
+        let (sender, answer) = oneshot::channel();
+        let mut work = Box::new(Work {
+            call,
+            service: service.clone(),
+            answer: Some(sender),
+            queued_at: Instant::now(),
+            retried: false,
+        });
+        if let Some(reason) = service.quarantine() {
+            work.finish(Err(ServiceError::Quarantined(reason.to_owned())));
+            return Ok(answer);
+        }
+        self.0.submit(work).map(|()| answer).map_err(|work| Box::new(work.call))
+    }
+
+    /// The workers, for people.
+    pub fn status(&self) -> Vec<WorkerStatus> {
+        let state = |worker: &Worker| match (worker.is_accepting(), worker.suspect.load(Ordering::Relaxed)) {
+            (false, _) => "draining",
+            (true, true) => "suspect",
+            (true, false) => "ready",
+        };
+        let workers = self.0.workers.load();
+        let status = |worker: &Arc<Worker>| WorkerStatus {
+            name: worker.name.clone(),
+            pid: worker.pid,
+            state: state(worker).to_owned(),
+            python: worker.python.clone(),
+            in_flight: worker.in_flight(),
+            memory_bytes: process::memory_bytes(worker.pid),
+            uptime_seconds: worker.started.elapsed().as_secs(),
+        };
+        workers.iter().map(status).collect()
+    }
+
+    /// Calls that wait for a worker.
+    pub fn queued(&self) -> usize {
+        self.0.queue.len()
+    }
+
+    /// Workers that take calls.
+    pub fn ready_workers(&self) -> usize {
+        self.0
+            .workers
+            .load()
+            .iter()
+            .filter(|worker| worker.is_accepting())
+            .count()
+    }
+
+    /// Finishes what runs and what waits, then ends the workers; after the drain timeout they are ended as they are.
+    pub async fn drain(&self) {
+        let inner = &self.0;
+        inner.draining.store(true, Ordering::SeqCst);
+        let settings = &inner.shared.settings;
+        let deadline = Instant::now() + settings.drain_timeout.0;
+        let tick = Duration::from_millis(10);
+        // Calls of this deployment may still invoke services of it: no worker goes before all are idle.
+        while !(inner.is_idle() && inner.queue.close_if_empty()) && Instant::now() < deadline {
+            tokio::time::sleep(tick).await;
+        }
+        let left = inner.queue.close();
+        inner.fail(
+            left,
+            &ServiceError::Unavailable("the deployment was replaced".to_owned()),
+        );
+        for worker in inner.workers.load().iter() {
+            worker.retire(&inner.shared);
+        }
+        let deadline = Instant::now().max(deadline) + Duration::from_secs(1);
+        inner.wait_for_ends(deadline).await;
+        for worker in inner.workers.load().iter() {
+            process::signal(worker.pid, rustix::process::Signal::TERM);
+        }
+        inner.wait_for_ends(Instant::now() + settings.term_grace.0).await;
+        self.kill().await;
+    }
+
+    /// Ends the workers at once, and waits until they are gone.
+    pub async fn kill(&self) {
+        let inner = &self.0;
+        inner.draining.store(true, Ordering::SeqCst);
+        inner.ended.cancel();
+        let left = inner.queue.close();
+        inner.fail(left, &ServiceError::Unavailable("the server stops".to_owned()));
+        for worker in inner.workers.load().iter() {
+            worker.kill("the server ended it");
+        }
+        inner.shared.tasks.close();
+        inner.shared.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    fn new(parts: PoolParts, services: Vec<Arc<ServiceEntry>>, tasks: TaskTracker, started: u64) -> Self {
+        let by_name = services
+            .iter()
+            .map(|service| (service.name.clone(), service.index))
+            .collect();
+        Self {
+            queue: Queue::new(parts.settings.queue_calls_max, parts.settings.queue_age_max.0),
+            shared: Shared {
+                limits: parts.settings.frame_limits(),
+                settings: parts.settings,
+                deployment: parts.deployment,
+                tasks,
+                clock: MonotonicClock::new(),
+            },
+            spec: parts.spec,
+            host: parts.host,
+            services,
+            by_name,
+            workers: ArcSwap::from_pointee(Vec::new()),
+            ended: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+            wake_keeper: Notify::new(),
+            wake_sweep: Notify::new(),
+            sweeping: AtomicBool::new(false),
+            starting: AtomicUsize::new(0),
+            early_deaths: AtomicU32::new(0),
+            host_calls: AtomicUsize::new(0),
+            worker_numbers: AtomicU64::new(started + 1),
+            uses: AtomicU64::new(0),
+            deaths: Mutex::default(),
+        }
+    }
+
+    /// A name for the next worker.
+    pub(crate) fn next_name(&self) -> String {
+        let number = self.worker_numbers.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{}-{number}", self.spec.group, self.shared.deployment)
+    }
+
+    /// Makes a worker part of the pool.
+    pub(crate) fn adopt(self: &Arc<Self>, ready: ReadyWorker) -> Result<(), StartError> {
+        let has = |service: &&Arc<ServiceEntry>| ready.hello.services.iter().any(|other| other.name == service.name);
+        if let Some(missing) = self.services.iter().find(|service| !has(service)) {
+            return Err(StartError::Differs(format!("'{}' is missing", missing.name)));
+        }
+        let connection = Connection::new(ready.stream);
+        let worker = Arc::new(Worker::new(
+            ready.name,
+            ready.pid,
+            &ready.hello,
+            &self.services,
+            connection,
+            ready.started,
+        ));
+        let (sender, ended) = oneshot::channel();
+        let tasks = &self.shared.tasks;
+        tasks.spawn(reader::watch(ready.child, ready.owner, worker.clone(), sender));
+        self.workers.rcu(|workers| {
+            let mut workers = Vec::clone(workers);
+            workers.push(worker.clone());
+            workers
+        });
+        tasks.spawn(reader::read(self.clone(), worker, ready.buffer, ended));
+        if self.queue.len() > 0 {
+            self.pump_waiting();
+        }
+        Ok(())
+    }
+
+    fn submit(&self, work: Box<Work>) -> Result<(), Box<Work>> {
+        if !self.sweeping.load(Ordering::Relaxed) {
+            self.wake_sweep.notify_one();
+        }
+        let class = work.service.class();
+        // Nobody overtakes those who wait.
+        let work = if self.queue.waiting(class) == 0 {
+            match self.begin(class, work) {
+                Ok(()) => return Ok(()),
+                Err(work) => work,
+            }
+        } else {
+            work
+        };
+        match self.queue.push(class, work) {
+            // Room that came up before the call was queued would otherwise go unnoticed.
+            Ok(()) => self.pump(class),
+            Err(Refused::Full(mut work)) => work.finish(Err(busy())),
+            Err(Refused::Closed(work)) => return Err(work),
+        }
+        Ok(())
+    }
+
+    /// Gives a call to the worker with the fewest; of equals to the one used last, whose caches are warm.
+    fn begin(&self, class: Class, mut work: Box<Work>) -> Result<(), Box<Work>> {
+        let settings = &self.shared.settings;
+        let workers = self.workers.load();
+        for _ in 0..workers.len() {
+            let depth = work.call.depth;
+            let best = workers
+                .iter()
+                .filter(|worker| worker.is_accepting() && worker.has_room(class, depth, settings))
+                .min_by_key(|worker| {
+                    let suspect = worker.suspect.load(Ordering::Relaxed);
+                    (suspect, worker.load(), Reverse(worker.last_used()))
+                });
+            let Some(best) = best else {
+                return Err(work);
+            };
+            let sequence = self.uses.fetch_add(1, Ordering::Relaxed);
+            match best.begin(work, &self.shared, sequence) {
+                Ok(()) => return Ok(()),
+                Err(back) => work = back,
+            }
+        }
+        Err(work)
+    }
+
+    /// Gives waiting calls to workers as long as there is room.
+    pub(crate) fn pump(&self, class: Class) {
+        while let Some(mut work) = self.queue.pop(class) {
+            if !work.is_wanted() {
+                continue;
+            }
+            if let Some(reason) = work.service.quarantine() {
+                let error = ServiceError::Quarantined(reason.to_owned());
+                work.finish(Err(error));
+                continue;
+            }
+            if let Err(work) = self.begin(work.service.class(), work) {
+                self.queue.push_front(class, work);
+                return;
+            }
+        }
+    }
+
+    /// Pumps every lane that has anybody waiting.
+    pub(crate) fn pump_waiting(&self) {
+        for class in Class::ALL {
+            if self.queue.waiting(class) > 0 {
+                self.pump(class);
+            }
+        }
+    }
+
+    /// Whether nothing runs and nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.len() == 0 && self.workers.load().iter().all(|worker| worker.in_flight() == 0)
+    }
+
+    /// Looks after what a worker that ended leaves behind.
+    pub(crate) fn worker_ended(&self, worker: &Arc<Worker>, cause: &str) {
+        self.workers.rcu(|workers| {
+            let others = workers.iter().filter(|other| !Arc::ptr_eq(other, worker));
+            others.cloned().collect::<Vec<_>>()
+        });
+        let was_wanted = worker.is_accepting() || worker.blamed.get().is_some();
+        let left = worker.abandon();
+        if was_wanted && !self.ended.is_cancelled() {
+            tracing::warn!(worker = %worker.name, pid = worker.pid, calls = left.len(), "the worker ended: {cause}");
+            let early = worker.started.elapsed() < YOUNG;
+            let _ = self
+                .early_deaths
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |deaths| {
+                    Some(if early { deaths.saturating_add(1) } else { 0 })
+                });
+            self.blame(worker, left.iter().map(|running| &running.work.service), cause);
+        } else {
+            tracing::debug!(worker = %worker.name, pid = worker.pid, "the worker ended: {cause}");
+        }
+        for running in left {
+            let mut work = running.work;
+            if work.call.idempotent && !work.retried && work.is_wanted() {
+                work.retried = true;
+                self.queue.push_front(work.service.class(), work);
+            } else {
+                work.finish(Err(ServiceError::WorkerDied {
+                    cause: cause.to_owned(),
+                }));
+            }
+        }
+        self.pump_waiting();
+        self.wake_keeper.notify_one();
+    }
+
+    fn blame<'a>(&self, worker: &Worker, ran: impl Iterator<Item = &'a Arc<ServiceEntry>>, cause: &str) {
+        let mut ran: Vec<_> = worker.blamed.get().cloned().unwrap_or_else(|| ran.cloned().collect());
+        ran.sort_by_key(|service| service.index);
+        ran.dedup_by_key(|service| service.index);
+        if ran.is_empty() {
+            return;
+        }
+        let limit = self.shared.settings.quarantine_deaths;
+        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(service) = deaths.note(Instant::now(), &ran, limit) {
+            let reason = format!("{limit} workers ended within a minute while they ran it, the last by {cause}");
+            tracing::error!(service = %service.name, "'{}' is quarantined: {reason}", service.name);
+            service.set_quarantine(reason);
+        }
+    }
+
+    fn fail(&self, left: Vec<Box<Work>>, error: &ServiceError) {
+        for mut work in left {
+            work.finish(Err(error.clone()));
+        }
+    }
+
+    async fn wait_for_ends(&self, deadline: Instant) {
+        while !self.workers.load().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn worker_name(parts: &PoolParts, number: u64) -> String {
+    format!("{}-{}-{number}", parts.spec.group, parts.deployment)
+}

@@ -1,0 +1,213 @@
+//! Starting a worker, up to its hello.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use bytes::BytesMut;
+use rustix::process::Signal;
+use tenon_protocol::worker::{Hello, Limits, Message, Violation, decode};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStdin};
+use tokio::time::{Duration, Instant, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::output::{LastLines, Stream, log_output};
+use super::process::{self, CommandLine};
+use super::reader::log_line;
+use super::settings::WorkerSettings;
+
+/// What workers of a deployment run.
+#[derive(Debug, Clone)]
+pub struct WorkerSpec {
+    /// The worker group.
+    pub group: String,
+    /// The directory with the deployment's files.
+    pub root: PathBuf,
+    /// The Python program that every worker runs.
+    pub entry: PathBuf,
+}
+
+impl WorkerSpec {
+    fn command_line(&self, settings: &WorkerSettings) -> CommandLine {
+        let mut arguments: Vec<OsString> = ["-X", "faulthandler", "-u"].map(OsString::from).into();
+        arguments.push(self.entry.clone().into());
+        arguments.push("--root".into());
+        arguments.push(self.root.clone().into());
+        arguments.push("--group".into());
+        arguments.push(self.group.clone().into());
+        CommandLine {
+            program: settings.python.clone(),
+            arguments,
+            directory: self.root.clone(),
+        }
+    }
+}
+
+/// Why a worker did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The interpreter could not be run.
+    #[error("can't run '{program}'")]
+    Spawn {
+        /// The interpreter.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended before its hello.
+    #[error("the worker ended while it loaded the services: {cause}")]
+    Ended {
+        /// How it ended.
+        cause: String,
+        /// What it printed.
+        output: String,
+    },
+    /// It sent no hello in time.
+    #[error("the worker did not load the services within {0:?}")]
+    TimedOut(Duration, String),
+    /// It said something else.
+    #[error("the worker broke the protocol")]
+    Protocol(#[from] Violation),
+    /// It loaded less than the deployment has.
+    #[error("the worker loaded other services than the deployment has: {0}")]
+    Differs(String),
+}
+
+impl StartError {
+    /// What the worker printed before it ended; empty if it printed nothing or did not run.
+    pub fn output(&self) -> &str {
+        match self {
+            StartError::Ended { output, .. } | StartError::TimedOut(_, output) => output,
+            _ => "",
+        }
+    }
+}
+
+/// A worker that said hello and belongs to no pool yet. Dropping it ends the process.
+#[derive(Debug)]
+pub struct ReadyWorker {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+    pub(crate) child: Child,
+    pub(crate) owner: Option<ChildStdin>,
+    pub(crate) stream: UnixStream,
+    pub(crate) buffer: BytesMut,
+    pub(crate) started: Instant,
+    /// What it said.
+    pub hello: Hello,
+}
+
+impl ReadyWorker {
+    /// Starts a worker and waits for its hello.
+    pub async fn start(
+        spec: &WorkerSpec,
+        name: String,
+        settings: &WorkerSettings,
+        tasks: &TaskTracker,
+    ) -> Result<Self, StartError> {
+        let line = spec.command_line(settings);
+        let started = Instant::now();
+        let (mut child, mut stream) = process::spawn(&line).map_err(|source| StartError::Spawn {
+            program: line.program.clone(),
+            source,
+        })?;
+        let pid = child.id().unwrap_or(0);
+        let last = LastLines::default();
+        let out = child.stdout.take().map(|pipe| {
+            tasks.spawn(log_output(
+                pipe,
+                Stream::Out,
+                name.clone(),
+                last.clone(),
+                settings.clone(),
+            ))
+        });
+        let error = child.stderr.take().map(|pipe| {
+            tasks.spawn(log_output(
+                pipe,
+                Stream::Error,
+                name.clone(),
+                last.clone(),
+                settings.clone(),
+            ))
+        });
+        let owner = child.stdin.take();
+        let mut buffer = BytesMut::with_capacity(64 << 10);
+        let greeted = timeout(
+            settings.hello_timeout.0,
+            read_hello(&mut stream, &mut buffer, &settings.frame_limits(), (&name, &last)),
+        )
+        .await;
+        let hello = match greeted {
+            Ok(Ok(Some(hello))) => hello,
+            Ok(Err(violation)) => {
+                process::signal(pid, Signal::KILL);
+                return Err(violation.into());
+            }
+            Ok(Ok(None)) | Err(_) => {
+                let timed_out = greeted.is_err();
+                let status = timeout(Duration::from_millis(if timed_out { 0 } else { 500 }), child.wait()).await;
+                process::signal(pid, Signal::KILL);
+                let status = match status {
+                    Ok(status) => status,
+                    Err(_) => child.wait().await,
+                };
+                // The pipes are at their end now; what was in them belongs to the error.
+                for task in [out, error].into_iter().flatten() {
+                    let _ = timeout(Duration::from_millis(500), task).await;
+                }
+                if timed_out {
+                    return Err(StartError::TimedOut(settings.hello_timeout.0, last.text()));
+                }
+                return Err(StartError::Ended {
+                    cause: status.map_or_else(|error| error.to_string(), process::ending),
+                    output: last.text(),
+                });
+            }
+        };
+        Ok(Self {
+            name,
+            pid,
+            child,
+            owner,
+            stream,
+            buffer,
+            started,
+            hello,
+        })
+    }
+}
+
+/// Reads up to the hello; none if the worker closed the socket before.
+async fn read_hello(
+    stream: &mut UnixStream,
+    buffer: &mut BytesMut,
+    limits: &Limits,
+    (name, last): (&str, &LastLines),
+) -> Result<Option<Hello>, Violation> {
+    loop {
+        while let Some(frame) = decode(buffer, limits)? {
+            let kind = frame.kind;
+            match Message::from_frame(frame)? {
+                Message::Hello(hello) => return Ok(Some(hello)),
+                Message::Log(line) => {
+                    log_line(name, &line);
+                    last.push(&line.message);
+                }
+                _ => {
+                    return Err(Violation::Malformed {
+                        kind,
+                        part: "place before the hello",
+                        source: None,
+                    });
+                }
+            }
+        }
+        if !matches!(stream.read_buf(buffer).await, Ok(read) if read > 0) {
+            return Ok(None);
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The pool with real Python workers.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tenon_model::{CorrelationId, DurationText};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, timeout};
+
+use super::*;
+use crate::call::{CallSource, HostCall, HostCalls, HostReturn, ServiceAnswer, ServiceCall, ServiceError};
+
+const SERVICES: &str = r#"
+import os, time, signal
+from tenon import Service
+
+class Echo(Service):
+    name = 'test.echo'
+    def handle(self):
+        self.response.payload = {'got': self.request.payload, 'pid': os.getpid(), 'cid': self.cid}
+
+class Exit(Service):
+    name = 'test.exit'
+    def handle(self):
+        os._exit(3)
+
+class Sleep(Service):
+    name = 'test.sleep'
+    def handle(self):
+        time.sleep(self.request.payload['seconds'])
+        self.response.payload = {'pid': os.getpid()}
+
+class Loop(Service):
+    name = 'test.loop'
+    def handle(self):
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                pass
+
+class Raise(Service):
+    name = 'test.raise'
+    def handle(self):
+        raise ValueError('no such thing')
+
+class Flood(Service):
+    name = 'test.flood'
+    def handle(self):
+        for n in range(40):
+            print('x' * 100_000)
+        self.response.payload = {'done': True}
+
+class Invoke(Service):
+    name = 'test.invoke'
+    def handle(self):
+        self.response.payload = self.invoke('other.service', {'a': 1})
+
+class Once(Service):
+    name = 'test.once'
+    def handle(self):
+        marker = self.request.payload['marker']
+        if not os.path.exists(marker):
+            open(marker, 'w').close()
+            os._exit(4)
+        self.response.payload = {'pid': os.getpid()}
+
+class Big(Service):
+    name = 'test.big'
+    def handle(self):
+        self.response.payload = {'size': len(self.request.payload['text']), 'text': self.request.payload['text']}
+
+class Async(Service):
+    name = 'test.async'
+    async def handle(self):
+        import asyncio
+        await asyncio.sleep(0.05)
+        self.response.payload = {'ok': True}
+"#;
+
+/// Answers every host call with what was asked.
+#[derive(Debug, Default)]
+struct Mirror {
+    calls: AtomicUsize,
+}
+
+#[async_trait]
+impl HostCalls for Mirror {
+    async fn host_call(&self, call: HostCall) -> HostReturn {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let body = json!({ "asked": call.request["service"], "depth": call.depth, "cid": call.cid.as_str() });
+        HostReturn {
+            code: 0,
+            tail: json!({ "status": 200, "content_type": "application/json" }),
+            body: Bytes::from(body.to_string()),
+        }
+    }
+}
+
+pub(crate) fn sdk() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/python/tenon_worker.py")
+}
+
+struct Bench {
+    pool: Pool,
+    dir: tempfile::TempDir,
+    host: std::sync::Arc<Mirror>,
+}
+
+async fn bench(change: impl FnOnce(&mut WorkerSettings)) -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("services.py"), SERVICES).unwrap();
+    let mut settings = WorkerSettings {
+        workers: 2,
+        ping_every: DurationText::from_millis(200),
+        ping_timeout: DurationText::from_secs(2),
+        cancel_grace: DurationText::from_millis(500),
+        term_grace: DurationText::from_secs(1),
+        ..WorkerSettings::default()
+    };
+    change(&mut settings);
+    let host = std::sync::Arc::new(Mirror::default());
+    let parts = PoolParts {
+        deployment: 7,
+        spec: WorkerSpec {
+            group: "default".to_owned(),
+            root: dir.path().to_owned(),
+            entry: sdk(),
+        },
+        settings,
+        host: host.clone(),
+    };
+    let pool = Pool::start(parts, None).await.unwrap();
+    Bench { pool, dir, host }
+}
+
+pub(crate) fn service_call(service: &str, payload: &Value) -> ServiceCall {
+    ServiceCall {
+        cid: CorrelationId::from_text("0123456789abcdef01234567"),
+        service: service.to_owned(),
+        source: CallSource::Channel("tests".to_owned()),
+        http: None,
+        data_format: "json",
+        merged_params: Map::new(),
+        message_wins: false,
+        body: Bytes::from(payload.to_string()),
+        body_is_json: true,
+        deadline: Instant::now() + Duration::from_secs(20),
+        deployment: None,
+        depth: 0,
+        idempotent: false,
+    }
+}
+
+impl Bench {
+    async fn call(&self, call: ServiceCall) -> Result<Value, ServiceError> {
+        let service = self.pool.service(&call.service).unwrap().clone();
+        let answer = self.pool.submit(&service, call).expect("the pool is open");
+        let answer = timeout(Duration::from_secs(30), answer)
+            .await
+            .expect("an answer")
+            .unwrap();
+        answer.map(|answer| json_of(&answer))
+    }
+
+    async fn invoke(&self, service: &str, payload: Value) -> Result<Value, ServiceError> {
+        self.call(service_call(service, &payload)).await
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.pool.status().iter().map(|worker| worker.pid).collect()
+    }
+
+    /// Waits until the pool has two workers, none of them one of `gone`.
+    async fn replaced(&self, gone: &[u32]) {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(20) {
+            let pids = self.pids();
+            if self.pool.ready_workers() == 2 && !pids.iter().any(|pid| gone.contains(pid)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{gone:?} were not replaced: {:?}", self.pool.status());
+    }
+}
+
+fn json_of(answer: &ServiceAnswer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_are_answered_and_exceptions_told() {
+    let bench = bench(|_| {}).await;
+    let answer = bench.invoke("test.echo", json!({"name": "Zoë"})).await.unwrap();
+    assert_eq!(answer["got"], json!({"name": "Zoë"}));
+    assert_eq!(answer["cid"], "0123456789abcdef01234567");
+    let error = bench.invoke("test.raise", json!({})).await.unwrap_err();
+    let ServiceError::Raised {
+        kind,
+        message,
+        traceback,
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!((kind.as_str(), message.as_str()), ("ValueError", "no such thing"));
+    assert!(traceback.contains("raise ValueError"), "{traceback}");
+    let answer = bench.invoke("test.async", json!({})).await.unwrap();
+    assert_eq!(answer["ok"], true);
+    let text = "ü".repeat(2 << 20);
+    let answer = bench.invoke("test.big", json!({"text": text})).await.unwrap();
+    assert_eq!(
+        (answer["size"].as_u64(), answer["text"].as_str()),
+        (Some(2 << 20), Some(text.as_str()))
+    );
+    bench.pool.drain().await;
+    assert_eq!(bench.pids(), Vec::<u32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_floods_standard_output_disturbs_nobody() {
+    let bench = bench(|_| {}).await;
+    let answer = bench.invoke("test.flood", json!({})).await.unwrap();
+    assert_eq!(answer["done"], true);
+    bench.invoke("test.echo", json!(1)).await.unwrap();
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn host_calls_reach_the_platform_and_return() {
+    let bench = bench(|_| {}).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..40 {
+        let service = bench.pool.service("test.invoke").unwrap().clone();
+        let answer = bench
+            .pool
+            .submit(&service, service_call("test.invoke", &json!({})))
+            .unwrap();
+        calls.spawn(answer);
+    }
+    while let Some(answer) = calls.join_next().await {
+        let answer = json_of(&answer.unwrap().unwrap().unwrap());
+        assert_eq!(
+            (answer["asked"].as_str(), answer["depth"].as_u64()),
+            (Some("other.service"), Some(0))
+        );
+    }
+    assert_eq!(bench.host.calls.load(Ordering::SeqCst), 40);
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_exits_fails_its_call_and_is_replaced() {
+    let bench = bench(|_| {}).await;
+    let before = bench.pids();
+    let error = bench.invoke("test.exit", json!({})).await.unwrap_err();
+    let ServiceError::WorkerDied { cause } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(cause, "exit code 3");
+    // The other worker goes on meanwhile.
+    let answer = bench.invoke("test.echo", json!({})).await.unwrap();
+    assert!(before.contains(&u32::try_from(answer["pid"].as_u64().unwrap()).unwrap()));
+    let started = Instant::now();
+    while bench.pool.ready_workers() < 2 {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotent_call_is_run_again_when_its_worker_dies() {
+    let bench = bench(|_| {}).await;
+    let marker = bench.dir.path().join("marker");
+    let mut call = service_call("test.once", &json!({ "marker": marker }));
+    call.idempotent = true;
+    assert!(bench.call(call).await.unwrap()["pid"].is_u64());
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_keeps_killing_workers_is_quarantined() {
+    let bench = bench(|settings| settings.restart_delay_max = DurationText::from_millis(100)).await;
+    for _ in 0..5 {
+        let error = bench.invoke("test.exit", json!({})).await.unwrap_err();
+        assert!(matches!(error, ServiceError::WorkerDied { .. }), "{error:?}");
+    }
+    let error = bench.invoke("test.exit", json!({})).await.unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::Quarantined(reason) if reason.contains("exit code 3")),
+        "{error:?}"
+    );
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_worker_is_killed_and_replaced() {
+    let bench = bench(|_| {}).await;
+    let stopped = bench.pids()[0];
+    process::signal(stopped, rustix::process::Signal::STOP);
+    bench.replaced(&[stopped]).await;
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_loop_times_out_and_its_worker_is_replaced() {
+    let bench = bench(|_| {}).await;
+    let mut call = service_call("test.loop", &json!({}));
+    call.deadline = Instant::now() + Duration::from_millis(300);
+    let before = bench.pids();
+    let started = Instant::now();
+    let error = bench.call(call).await.unwrap_err();
+    assert!(matches!(error, ServiceError::Timeout), "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    for _ in 0..20 {
+        bench.invoke("test.echo", json!({})).await.unwrap();
+    }
+    let started = Instant::now();
+    loop {
+        let kept = bench.pids().iter().filter(|pid| before.contains(pid)).count();
+        if kept == 1 && bench.pool.ready_workers() == 2 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", bench.pool.status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_and_blocking_services_run_side_by_side() {
+    let bench = bench(|settings| settings.queue_calls_max = 10).await;
+    let service = bench.pool.service("test.sleep").unwrap().clone();
+    let mut waiting = JoinSet::new();
+    let started = Instant::now();
+    for _ in 0..200 {
+        let answer = bench
+            .pool
+            .submit(&service, service_call("test.sleep", &json!({"seconds": 0.3})))
+            .unwrap();
+        waiting.spawn(answer);
+    }
+    let (mut answered, mut refused) = (0, 0);
+    while let Some(result) = waiting.join_next().await {
+        match result.unwrap().unwrap() {
+            Ok(_) => answered += 1,
+            Err(ServiceError::Busy { retry_after }) => {
+                assert!(retry_after > Duration::ZERO);
+                refused += 1;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(answered + refused, 200);
+    // 16 for each of the two workers before the service is known to block, and 10 in the queue.
+    assert!(answered >= 32 + 10, "{answered}");
+    assert!(refused >= 100, "{refused}");
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_leave_leave_nothing_behind() {
+    let bench = bench(|_| {}).await;
+    let service = bench.pool.service("test.sleep").unwrap().clone();
+    for _ in 0..20 {
+        drop(
+            bench
+                .pool
+                .submit(&service, service_call("test.sleep", &json!({"seconds": 0.2})))
+                .unwrap(),
+        );
+    }
+    let started = Instant::now();
+    while bench.pool.status().iter().any(|worker| worker.in_flight > 0) {
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", bench.pool.status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_can_not_start_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("bad.py"),
+        "import os\nprint('last words', flush=True)\nos._exit(9)\n",
+    )
+    .unwrap();
+    let spec = WorkerSpec {
+        group: "default".to_owned(),
+        root: dir.path().to_owned(),
+        entry: sdk(),
+    };
+    let tasks = tokio_util::task::TaskTracker::new();
+    let settings = WorkerSettings::default();
+    let error = ReadyWorker::start(&spec, "w".to_owned(), &settings, &tasks)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("exit code 9"), "{error}");
+    assert!(error.output().contains("last words"), "{:?}", error.output());
+    let settings = WorkerSettings {
+        python: "no-such-python".to_owned(),
+        ..settings
+    };
+    let error = ReadyWorker::start(&spec, "w".to_owned(), &settings, &tasks)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no-such-python"), "{error}");
+}

@@ -1,0 +1,447 @@
+//! One worker as the pool sees it: what it runs and what it may still take.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tenon_model::CorrelationId;
+use tenon_protocol::worker::{Frame, Kind, Limits, RequestHead, encode, encode_request};
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use super::metadata::Metadata;
+use super::queue::Work;
+use super::service::{Class, ServiceEntry};
+use super::settings::WorkerSettings;
+use crate::call::ServiceError;
+
+/// A call that runs this long without asking the platform for anything belongs to a slow service.
+const SLOW_AFTER: Duration = Duration::from_millis(100);
+
+/// Where the id stands in an encoded frame.
+const ID_BYTES: std::ops::Range<usize> = 16..24;
+
+/// What all workers of a pool share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: WorkerSettings,
+    pub(crate) limits: Limits,
+    pub(crate) deployment: u64,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) clock: MonotonicClock,
+}
+
+/// Turns instants into the numbers that workers compare with their own clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MonotonicClock {
+    instant: Instant,
+    ns: u64,
+}
+
+impl MonotonicClock {
+    pub(crate) fn new() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let ns = u64::try_from(now.tv_nsec).unwrap_or(0);
+        Self {
+            instant: Instant::now(),
+            ns: seconds * 1_000_000_000 + ns,
+        }
+    }
+
+    pub(crate) fn ns(&self, at: Instant) -> u64 {
+        let after = u64::try_from(at.saturating_duration_since(self.instant).as_nanos()).unwrap_or(u64::MAX);
+        self.ns.saturating_add(after)
+    }
+}
+
+/// A worker that said hello.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+    pub(crate) python: String,
+    pub(crate) started: Instant,
+    pub(crate) connection: Arc<Connection>,
+    /// Ends the process: cancelled with the reason in `kill_reason`.
+    pub(crate) kill: CancellationToken,
+    pub(crate) kill_reason: OnceLock<String>,
+    /// Whose fault it is that the worker has to go, if that is known.
+    pub(crate) blamed: OnceLock<Vec<Arc<ServiceEntry>>>,
+    /// Set when a sign of life is overdue.
+    pub(crate) suspect: AtomicBool,
+    /// Set while a ping is unanswered.
+    pub(crate) ping_sent: Mutex<Option<Instant>>,
+    /// By the service's index in the deployment: its index in the worker's hello.
+    codes: Vec<Option<u16>>,
+    threads: u32,
+    slots: Mutex<Slots>,
+    /// Calls that keep the worker busy, by class; those that wait for the platform are not among them.
+    running: [AtomicU32; 3],
+    /// Calls that keep a thread, whether they wait or not.
+    on_threads: AtomicU32,
+    accepting: AtomicBool,
+    last_used: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    entries: Vec<Slot>,
+    free: Vec<u32>,
+    total: usize,
+    closing: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    running: Option<Running>,
+}
+
+/// A call that the worker has.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) work: Box<Work>,
+    pub(crate) started: Instant,
+    class: Class,
+    cancelled_at: Option<Instant>,
+    host_calls: u32,
+    /// Since when it waits for the platform.
+    waits_since: Option<Instant>,
+    /// How long it has waited for the platform before that.
+    waited: Duration,
+}
+
+impl Running {
+    /// How long its own code has run, one way or another.
+    pub(crate) fn busy(&self, now: Instant) -> Duration {
+        let waits = self
+            .waits_since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        now.saturating_duration_since(self.started)
+            .saturating_sub(self.waited + waits)
+    }
+}
+
+/// What a host call inherits from the call that makes it.
+#[derive(Debug)]
+pub(crate) struct HostFacts {
+    pub(crate) cid: CorrelationId,
+    pub(crate) service: String,
+    pub(crate) depth: u32,
+    pub(crate) deadline: Instant,
+    pub(crate) class: Class,
+}
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// Services whose calls were cancelled and do not end.
+    pub(crate) stuck: Vec<Arc<ServiceEntry>>,
+    /// Whether calls turned out to be slow, so that there is room for others.
+    pub(crate) has_room: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        ready_name: String,
+        pid: u32,
+        hello: &tenon_protocol::worker::Hello,
+        services: &[Arc<ServiceEntry>],
+        connection: Arc<Connection>,
+        started: Instant,
+    ) -> Self {
+        let code = |service: &Arc<ServiceEntry>| {
+            let index = hello.services.iter().position(|other| other.name == service.name);
+            index.and_then(|index| u16::try_from(index).ok())
+        };
+        Self {
+            name: ready_name,
+            pid,
+            python: hello.python.clone(),
+            started,
+            connection,
+            kill: CancellationToken::new(),
+            kill_reason: OnceLock::new(),
+            blamed: OnceLock::new(),
+            suspect: AtomicBool::new(false),
+            ping_sent: Mutex::new(None),
+            codes: services.iter().map(code).collect(),
+            threads: hello.threads.max(1),
+            slots: Mutex::default(),
+            running: [const { AtomicU32::new(0) }; 3],
+            on_threads: AtomicU32::new(0),
+            accepting: AtomicBool::new(true),
+            last_used: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it takes calls at all.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::SeqCst)
+    }
+
+    /// Calls that keep it busy.
+    pub(crate) fn load(&self) -> u32 {
+        self.running.iter().map(|running| running.load(Ordering::Relaxed)).sum()
+    }
+
+    /// When it was last given a call, as a number that grows.
+    pub(crate) fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may take another call. Calls from deeper down find room that others leave, or services that invoke each
+    /// other would wait for threads that wait for them.
+    pub(crate) fn has_room(&self, class: Class, depth: u32, settings: &WorkerSettings) -> bool {
+        let running = |class: Class| self.running[class as usize].load(Ordering::SeqCst);
+        if class == Class::Async {
+            return running(Class::Async) < settings.in_flight_async_max;
+        }
+        let kept_free = (self.threads / 4) >> depth.min(31);
+        let has_thread = self.on_threads.load(Ordering::SeqCst) < self.threads - kept_free;
+        has_thread && (class == Class::Slow || running(Class::Fast) < settings.in_flight_max)
+    }
+
+    /// Sends a call to the worker; gives it back if the worker takes no more.
+    pub(crate) fn begin(&self, mut work: Box<Work>, shared: &Shared, sequence: u64) -> Result<(), Box<Work>> {
+        let Some(code) = self.codes.get(work.service.index).copied().flatten() else {
+            return Err(work);
+        };
+        let call = &work.call;
+        let head = RequestHead {
+            id: 0,
+            service: code,
+            deadline_ns: shared.clock.ns(call.deadline),
+            cid: call.cid.as_str(),
+            body_is_json: call.body_is_json,
+            body_bytes: call.body.len(),
+        };
+        let metadata = Metadata {
+            call,
+            deployment: shared.deployment,
+        };
+        let mut bytes = BytesMut::with_capacity(1024);
+        if let Err(violation) = encode_request(head, Some(&metadata), &mut bytes, &shared.limits) {
+            work.finish(Err(ServiceError::Unavailable(format!(
+                "the call is too large for a worker: {violation}"
+            ))));
+            return Ok(());
+        }
+        let body = call.body.clone();
+        let class = work.service.class();
+        let mut slots = self.lock();
+        if slots.closing {
+            return Err(work);
+        }
+        let id = slots.insert(Running {
+            work,
+            started: Instant::now(),
+            class,
+            cancelled_at: None,
+            host_calls: 0,
+            waits_since: None,
+            waited: Duration::ZERO,
+        });
+        drop(slots);
+        self.count(class, 1);
+        self.last_used.store(sequence, Ordering::Relaxed);
+        bytes[ID_BYTES].copy_from_slice(&id.to_le_bytes());
+        // A worker that is gone is noticed by its reader, which then looks after the call.
+        let _ = self.connection.send(bytes, body, &shared.tasks);
+        Ok(())
+    }
+
+    /// Takes a call that the worker has answered.
+    pub(crate) fn complete(&self, id: u64, shared: &Shared) -> Option<Running> {
+        let mut slots = self.lock();
+        let running = slots.remove(id)?;
+        let must_drain = slots.closing && slots.total == 0;
+        drop(slots);
+        if running.host_calls == 0 {
+            self.running[running.class as usize].fetch_sub(1, Ordering::SeqCst);
+        }
+        if running.class != Class::Async {
+            self.on_threads.fetch_sub(1, Ordering::SeqCst);
+        }
+        if must_drain {
+            self.send_bare(Kind::Drain, 0, shared);
+        }
+        Some(running)
+    }
+
+    /// Notes that a call waits for the platform; none if there is no such call.
+    pub(crate) fn host_call_begins(&self, id: u64) -> Option<HostFacts> {
+        let mut slots = self.lock();
+        let running = slots.get(id)?;
+        running.host_calls += 1;
+        if running.host_calls == 1 {
+            running.waits_since = Some(Instant::now());
+            self.running[running.class as usize].fetch_sub(1, Ordering::SeqCst);
+        }
+        let call = &running.work.call;
+        Some(HostFacts {
+            cid: call.cid.clone(),
+            service: call.service.clone(),
+            depth: call.depth,
+            deadline: call.deadline,
+            class: running.class,
+        })
+    }
+
+    /// Notes that the platform has answered.
+    pub(crate) fn host_call_ends(&self, id: u64) {
+        let mut slots = self.lock();
+        if let Some(running) = slots.get(id) {
+            running.host_calls = running.host_calls.saturating_sub(1);
+            if running.host_calls == 0 {
+                self.running[running.class as usize].fetch_add(1, Ordering::SeqCst);
+                running.waited += running
+                    .waits_since
+                    .take()
+                    .map_or(Duration::ZERO, |since| since.elapsed());
+            }
+        }
+    }
+
+    /// Answers calls whose time is up, cancels those that nobody waits for, and finds those that don't end.
+    pub(crate) fn sweep(&self, now: Instant, shared: &Shared) -> Swept {
+        let mut swept = Swept::default();
+        let mut cancelled = Vec::new();
+        let mut slots = self.lock();
+        for (index, slot) in slots.entries.iter_mut().enumerate() {
+            let Some(running) = &mut slot.running else {
+                continue;
+            };
+            if let Some(at) = running.cancelled_at {
+                if now.duration_since(at) >= shared.settings.cancel_grace.0 {
+                    swept.stuck.push(running.work.service.clone());
+                }
+            } else if now >= running.work.call.deadline || !running.work.is_wanted() {
+                running.work.finish(Err(ServiceError::Timeout));
+                running.cancelled_at = Some(now);
+                cancelled.push(slot_id(index, slot.generation));
+            }
+            if running.class == Class::Fast && running.host_calls == 0 && running.busy(now) > SLOW_AFTER {
+                running.class = Class::Slow;
+                running.work.service.learn_slow();
+                self.running[Class::Fast as usize].fetch_sub(1, Ordering::SeqCst);
+                self.running[Class::Slow as usize].fetch_add(1, Ordering::SeqCst);
+                swept.has_room = true;
+            }
+        }
+        drop(slots);
+        for id in cancelled {
+            self.send_bare(Kind::Cancel, id, shared);
+        }
+        swept
+    }
+
+    /// Takes no more calls. The worker is told to end as soon as it runs none.
+    pub(crate) fn retire(&self, shared: &Shared) {
+        self.accepting.store(false, Ordering::SeqCst);
+        let mut slots = self.lock();
+        let must_drain = !slots.closing && slots.total == 0;
+        slots.closing = true;
+        drop(slots);
+        if must_drain {
+            self.send_bare(Kind::Drain, 0, shared);
+        }
+    }
+
+    /// Takes no more calls, and gives back all that it had: it is dead.
+    pub(crate) fn abandon(&self) -> Vec<Running> {
+        self.accepting.store(false, Ordering::SeqCst);
+        let mut slots = self.lock();
+        slots.closing = true;
+        slots.total = 0;
+        slots
+            .entries
+            .iter_mut()
+            .filter_map(|slot| slot.running.take())
+            .collect()
+    }
+
+    /// How many calls it has.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lock().total
+    }
+
+    /// Asks for the end of the process at once.
+    pub(crate) fn kill(&self, reason: impl Into<String>) {
+        let _ = self.kill_reason.set(reason.into());
+        self.kill.cancel();
+    }
+
+    /// Sends a frame that has neither tail nor body.
+    pub(crate) fn send_bare(&self, kind: Kind, id: u64, shared: &Shared) {
+        self.send_frame(&Frame::bare(kind, id), shared);
+    }
+
+    /// Sends a small frame.
+    pub(crate) fn send_frame(&self, frame: &Frame, shared: &Shared) {
+        let mut bytes = BytesMut::with_capacity(64);
+        if encode(frame, &mut bytes, &shared.limits).is_ok() {
+            let _ = self.connection.send(bytes, Bytes::new(), &shared.tasks);
+        }
+    }
+
+    fn count(&self, class: Class, calls: u32) {
+        self.running[class as usize].fetch_add(calls, Ordering::SeqCst);
+        if class != Class::Async {
+            self.on_threads.fetch_add(calls, Ordering::SeqCst);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    fn insert(&mut self, running: Running) -> u64 {
+        self.total += 1;
+        let index = self.free.pop().map_or(self.entries.len(), |index| index as usize);
+        if index == self.entries.len() {
+            self.entries.push(Slot {
+                generation: 0,
+                running: None,
+            });
+        }
+        let slot = &mut self.entries[index];
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.running = Some(running);
+        slot_id(index, slot.generation)
+    }
+
+    fn get(&mut self, id: u64) -> Option<&mut Running> {
+        let (index, generation) = split_id(id);
+        let slot = self.entries.get_mut(index)?;
+        if slot.generation == generation {
+            slot.running.as_mut()
+        } else {
+            None
+        }
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Running> {
+        self.get(id)?;
+        let (index, _) = split_id(id);
+        let running = self.entries[index].running.take();
+        self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
+        self.total -= 1;
+        running
+    }
+}
+
+/// An id is the slot's number and how often the slot was used, so that a late answer never completes another call.
+fn slot_id(index: usize, generation: u32) -> u64 {
+    (u64::from(generation) << 32) | index as u64
+}
+
+fn split_id(id: u64) -> (usize, u32) {
+    let index = usize::try_from(id & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+    (index, u32::try_from(id >> 32).unwrap_or(u32::MAX))
+}
