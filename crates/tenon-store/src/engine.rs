@@ -54,6 +54,11 @@ impl Store {
         Self::new(Arc::new(engine), random)
     }
 
+    /// The engine behind the handle.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
     /// The clock that judges leases and claims.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
         match self.call(Request::Now).await? {

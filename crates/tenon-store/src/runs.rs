@@ -252,6 +252,8 @@ pub enum RunReply {
     Ledger(Box<JobLedger>),
     /// How many were removed.
     Trimmed(u64),
+    /// The run is another's now. Not an error of the engine's, since what it says of overlapping attempts is kept.
+    Fenced(String),
 }
 
 impl Store {
@@ -312,8 +314,11 @@ impl Store {
     /// Records how an attempt ended. One that failed is tried again later if attempts are left. [`StoreError::Fenced`] if the
     /// run is no longer the caller's. Returns the run as it is now.
     pub async fn finish_run(&self, finished: FinishedRun) -> Result<RunSummary, StoreError> {
-        let request = RunRequest::Finish(finished);
-        answer!(self, request, Reply::Runs(RunReply::One(Some(run))) => *run)
+        match self.call(RunRequest::Finish(finished)).await? {
+            Reply::Runs(RunReply::One(Some(run))) => Ok(*run),
+            Reply::Runs(RunReply::Fenced(what)) => Err(StoreError::Fenced(what)),
+            other => Err(other.unexpected()),
+        }
     }
 
     /// A job's runs, the newest first: those with an id below `after`, or the newest.

@@ -1,0 +1,242 @@
+//! Deployments, their files, and what was imported from folders.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row, params};
+use tenon_protocol::control::{DeploymentState, DeploymentSummary, RefusedFile};
+
+use super::connection::{
+    Db, DbResult, json_column, optional_time_column, statements, time_column, to_json, to_word, word_column,
+};
+use super::readers::{ReadContext, not_a_read};
+use super::writer::{Change, WriteContext, not_a_write};
+use crate::deployments::{
+    DeploymentFile, DeploymentRecord, DeploymentReply, DeploymentRequest, FileHash, NewDeployment,
+};
+use crate::error::StoreError;
+
+statements! {
+    INSERT = "INSERT INTO deployments(worker_group, state, source, created_at, refused, services, services_count) \
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING number";
+    INSERT_CONTENT = "INSERT INTO contents(sha256, size_bytes, content) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    INSERT_FILE = "INSERT INTO deployment_files(number, path, sha256) VALUES(?1, ?2, ?3)";
+    STATE = "SELECT worker_group, state, refused FROM deployments WHERE number = ?1";
+    LIVE_NUMBER = "SELECT number FROM deployments WHERE worker_group = ?1 AND state = 'live'";
+    SUPERSEDE = "UPDATE deployments SET state = 'superseded' WHERE worker_group = ?1 AND state = 'live'";
+    MAKE_LIVE = "UPDATE deployments SET state = 'live', live_at = ?2 WHERE number = ?1";
+    REFUSE = "UPDATE deployments SET state = 'refused', refused = ?2 WHERE number = ?1";
+    LIST = "SELECT number, worker_group, state, source, created_at, \
+        (SELECT count(*) FROM deployment_files WHERE deployment_files.number = deployments.number), \
+        services_count, refused FROM deployments WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+    GET = "SELECT number, worker_group, state, source, created_at, live_at, refused, services \
+        FROM deployments WHERE number = ?1";
+    HASHES = "SELECT path, deployment_files.sha256, size_bytes FROM deployment_files \
+        JOIN contents ON contents.sha256 = deployment_files.sha256 WHERE number = ?1 ORDER BY path";
+    FILES = "SELECT path, deployment_files.sha256, content FROM deployment_files \
+        JOIN contents ON contents.sha256 = deployment_files.sha256 WHERE number = ?1 ORDER BY path";
+    OLD = "SELECT number FROM deployments WHERE state NOT IN ('live', 'preparing') \
+        ORDER BY number DESC LIMIT -1 OFFSET ?1";
+    DELETE_FILES = "DELETE FROM deployment_files WHERE number = ?1";
+    DELETE = "DELETE FROM deployments WHERE number = ?1";
+    DELETE_CONTENTS = "DELETE FROM contents WHERE NOT EXISTS \
+        (SELECT 1 FROM deployment_files WHERE deployment_files.sha256 = contents.sha256)";
+    IMPORTS = "SELECT path, sha256 FROM folder_imports WHERE folder = ?1 ORDER BY path";
+    DELETE_IMPORTS = "DELETE FROM folder_imports WHERE folder = ?1";
+    INSERT_IMPORT = "INSERT INTO folder_imports(folder, path, sha256) VALUES(?1, ?2, ?3)";
+}
+
+/// Does a write.
+pub(super) fn write(context: &mut WriteContext<'_>, request: &DeploymentRequest) -> DbResult<DeploymentReply> {
+    match request {
+        DeploymentRequest::Begin { deployment, state } => {
+            begin(context, deployment, *state).map(DeploymentReply::Number)
+        }
+        DeploymentRequest::Commit { number } => commit(context, *number).map(|()| DeploymentReply::Done),
+        DeploymentRequest::Refuse { number, refused } => {
+            refuse(context, *number, refused).map(|()| DeploymentReply::Done)
+        }
+        DeploymentRequest::Prune => prune(context).map(DeploymentReply::Pruned),
+        DeploymentRequest::SetFolderImports { folder, files } => {
+            context.db.run(DELETE_IMPORTS, [folder])?;
+            for (path, sha256) in files {
+                context.db.run(INSERT_IMPORT, params![folder, path, sha256])?;
+            }
+            Ok(DeploymentReply::Done)
+        }
+        _ => Err(not_a_write()),
+    }
+}
+
+/// Does a read.
+pub(super) fn read(context: &ReadContext<'_>, request: &DeploymentRequest) -> DbResult<DeploymentReply> {
+    let db = context.db;
+    match request {
+        DeploymentRequest::List { after, limit } => {
+            let below = after.unwrap_or(i64::MAX as u64);
+            db.all(LIST, params![below, limit], summary).map(DeploymentReply::List)
+        }
+        DeploymentRequest::Get { number } => record(db, *number).map(DeploymentReply::One),
+        DeploymentRequest::Live { group } => {
+            let number: Option<u64> = db.one(LIVE_NUMBER, [group], |row| row.get(0))?;
+            let live = number.map(|number| record(db, number)).transpose()?;
+            Ok(DeploymentReply::One(live.flatten()))
+        }
+        DeploymentRequest::Files { number } => files(db, *number).map(DeploymentReply::Files),
+        DeploymentRequest::FolderImports { folder } => {
+            let rows = db.all(IMPORTS, [folder], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(DeploymentReply::FolderImports(rows.into_iter().collect()))
+        }
+        _ => Err(not_a_read()),
+    }
+}
+
+/// Drops deployments that are too old, and contents that none uses.
+pub(super) fn trim(context: &mut WriteContext<'_>) -> DbResult<()> {
+    prune(context).map(|_| ())
+}
+
+fn begin(context: &mut WriteContext<'_>, deployment: &NewDeployment, state: DeploymentState) -> DbResult<u64> {
+    if !matches!(state, DeploymentState::Preparing | DeploymentState::Refused) {
+        return Err(StoreError::Invalid("a deployment begins as preparing or refused".to_owned()).into());
+    }
+    check_files(&deployment.files)?;
+    let params = params![
+        deployment.group,
+        to_word(&state)?,
+        deployment.source,
+        context.now.as_millis(),
+        to_json(&deployment.refused)?,
+        to_json(&deployment.services)?,
+        deployment.services.len(),
+    ];
+    let number: u64 = context
+        .db
+        .one(INSERT, params, |row| row.get(0))?
+        .ok_or_else(|| StoreError::Storage("a new deployment got no number".to_owned()))?;
+    for file in &deployment.files {
+        let content: &[u8] = &file.content;
+        context
+            .db
+            .run(INSERT_CONTENT, params![file.sha256, content.len(), content])?;
+        context.db.run(INSERT_FILE, params![number, file.path, file.sha256])?;
+    }
+    context.changes.add(Change::Deployments);
+    Ok(number)
+}
+
+fn check_files(files: &[DeploymentFile]) -> DbResult<()> {
+    let mut paths = BTreeSet::new();
+    for file in files {
+        let path = &file.path;
+        if !paths.insert(path) {
+            return Err(StoreError::Invalid(format!("file '{path}' is in the deployment twice")).into());
+        }
+        if DeploymentFile::hash(&file.content) != file.sha256 {
+            return Err(StoreError::Invalid(format!("file '{path}' is not what its hash says")).into());
+        }
+    }
+    Ok(())
+}
+
+fn commit(context: &mut WriteContext<'_>, number: u64) -> DbResult<()> {
+    let (group, state, _) = state(context.db, number)?;
+    match state {
+        DeploymentState::Live => return Ok(()),
+        DeploymentState::Preparing => {}
+        DeploymentState::Superseded | DeploymentState::Refused => {
+            return Err(StoreError::Conflict(format!("deployment {number} is no longer being prepared")).into());
+        }
+    }
+    let live: Option<u64> = context.db.one(LIVE_NUMBER, [&group], |row| row.get(0))?;
+    if let Some(live) = live
+        && live > number
+    {
+        return Err(StoreError::Conflict(format!("deployment {live} is live already, and newer than {number}")).into());
+    }
+    context.db.run(SUPERSEDE, [&group])?;
+    context.db.run(MAKE_LIVE, params![number, context.now.as_millis()])?;
+    context.changes.add(Change::Deployments);
+    Ok(())
+}
+
+fn refuse(context: &mut WriteContext<'_>, number: u64, added: &[RefusedFile]) -> DbResult<()> {
+    let (_, state, mut refused) = state(context.db, number)?;
+    if state != DeploymentState::Preparing {
+        return Err(StoreError::Conflict(format!("deployment {number} is not being prepared")).into());
+    }
+    refused.extend_from_slice(added);
+    context.db.run(REFUSE, params![number, to_json(&refused)?])?;
+    context.changes.add(Change::Deployments);
+    Ok(())
+}
+
+fn prune(context: &mut WriteContext<'_>) -> DbResult<u64> {
+    let kept = context.settings.deployments_kept;
+    let old: Vec<u64> = context.db.all(OLD, [kept], |row| row.get(0))?;
+    for number in &old {
+        context.db.run(DELETE_FILES, [number])?;
+        context.db.run(DELETE, [number])?;
+    }
+    if !old.is_empty() {
+        context.db.run(DELETE_CONTENTS, [])?;
+        context.changes.add(Change::Deployments);
+    }
+    Ok(old.len() as u64)
+}
+
+fn state(db: &Connection, number: u64) -> DbResult<(String, DeploymentState, Vec<RefusedFile>)> {
+    db.one(STATE, [number], |row| {
+        Ok((row.get(0)?, word_column(row, 1)?, json_column(row, 2)?))
+    })?
+    .ok_or_else(|| StoreError::NotFound(format!("deployment {number}")).into())
+}
+
+fn record(db: &Connection, number: u64) -> DbResult<Option<Box<DeploymentRecord>>> {
+    let record = db.one(GET, [number], |row| {
+        Ok(DeploymentRecord {
+            number: row.get(0)?,
+            group: row.get(1)?,
+            state: word_column(row, 2)?,
+            source: row.get(3)?,
+            created_at: time_column(row, 4)?,
+            live_at: optional_time_column(row, 5)?,
+            refused: json_column(row, 6)?,
+            services: json_column(row, 7)?,
+            files: Vec::new(),
+        })
+    })?;
+    let Some(mut record) = record else { return Ok(None) };
+    record.files = db.all(HASHES, [number], |row| {
+        Ok(FileHash {
+            path: row.get(0)?,
+            sha256: row.get(1)?,
+            size_bytes: row.get(2)?,
+        })
+    })?;
+    Ok(Some(Box::new(record)))
+}
+
+fn files(db: &Connection, number: u64) -> DbResult<Vec<DeploymentFile>> {
+    state(db, number)?;
+    db.all(FILES, [number], |row| {
+        Ok(DeploymentFile {
+            path: row.get(0)?,
+            sha256: row.get(1)?,
+            content: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+        })
+    })
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<DeploymentSummary> {
+    Ok(DeploymentSummary {
+        number: row.get(0)?,
+        group: row.get(1)?,
+        state: word_column(row, 2)?,
+        source: row.get(3)?,
+        created_at: time_column(row, 4)?,
+        files: row.get(5)?,
+        services: row.get(6)?,
+        refused: json_column(row, 7)?,
+    })
+}
