@@ -1,0 +1,129 @@
+//! The command line: a file per command. Each says what it takes and does it; nothing here knows how.
+
+mod completions;
+mod component;
+mod logs;
+mod output;
+mod quickstart;
+mod restart;
+mod start;
+mod status;
+mod stop;
+mod supervise;
+mod version;
+mod wait;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::environment::Target;
+use crate::failure::{Exit, Failure};
+use output::{Format, Output};
+
+/// An integration platform and API server: services in Python behind REST channels and schedules, run as a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "tenon", version, max_term_width = 120, disable_help_subcommand = true)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The environment; without it, the one that the current directory lies in
+    #[arg(long, global = true, env = "TENON_ENV", value_name = "DIR")]
+    env: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, env = "TENON_OUTPUT")]
+    output: Format,
+}
+
+impl Global {
+    /// Where results go.
+    fn output(&self) -> Output {
+        Output::new(self.output)
+    }
+
+    /// What the command is about.
+    fn target(&self, path: Option<&std::path::Path>) -> anyhow::Result<Target> {
+        Target::find(path, self.env.as_deref())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a cluster: all components in one directory
+    #[command(subcommand)]
+    Quickstart(quickstart::Quickstart),
+    /// Start an environment or a component
+    Start(start::Start),
+    /// Stop an environment or a component
+    Stop(stop::Stop),
+    /// Restart an environment, one component after the other, or a component
+    Restart(restart::Restart),
+    /// Show how the components are
+    Status(status::Status),
+    /// Wait until an environment or a component is ready
+    Wait(wait::Wait),
+    /// Show the logs of an environment or a component
+    Logs(logs::Logs),
+    /// Print a script that completes commands in a shell
+    Completions(completions::Completions),
+    /// Print the version
+    Version(version::Version),
+    /// Supervise an environment (`tenon start` does this)
+    #[command(hide = true)]
+    Supervise(supervise::Supervise),
+    /// Run one component in this process (the supervisor does this)
+    #[command(hide = true)]
+    Component(component::Component),
+}
+
+/// Reads the command line; ends the process with help or an error if it is not right.
+pub(crate) fn parse() -> CommandLine {
+    CommandLine::parse()
+}
+
+/// Does what the command line says.
+pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
+    let global = &line.global;
+    match line.command {
+        Command::Quickstart(command) => command.run(global),
+        Command::Start(command) => command.run(global),
+        Command::Stop(command) => command.run(global),
+        Command::Restart(command) => command.run(global),
+        Command::Status(command) => command.run(global),
+        Command::Wait(command) => command.run(global),
+        Command::Logs(command) => command.run(global),
+        Command::Completions(command) => command.run(global),
+        Command::Version(command) => command.run(global),
+        Command::Supervise(command) => command.run(),
+        Command::Component(command) => command.run(global),
+    }
+}
+
+/// Tells the user what went wrong, and the shell with which code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(closed) {
+        // Whoever read the output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+    let exit = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Failure>())
+        .map_or(Exit::Failed, |failure| failure.exit);
+    ExitCode::from(exit.code())
+}

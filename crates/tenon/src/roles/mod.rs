@@ -1,0 +1,94 @@
+//! What a component does: a file per role, each with `run`, which returns when the component has stopped.
+
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tenon_model::{Clock, InstanceId, Random, Role, SystemClock, SystemRandom};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::environment::Environment;
+use crate::environment::settings::ComponentSettings;
+use crate::failure::fail;
+use crate::lifecycle::Signals;
+use crate::supervisor::attachment::{self, Attachment};
+use crate::supervisor::process::Launcher;
+
+/// How long before the supervisor would kill it a component ends by itself, so that the log says why.
+const HARD_STOP_MARGIN: Duration = Duration::from_secs(2);
+
+/// What every role gets.
+#[derive(Debug, Clone)]
+pub(crate) struct RoleContext {
+    /// The environment that the component belongs to.
+    pub(crate) environment: Environment,
+    /// The component's settings.
+    pub(crate) settings: ComponentSettings,
+    /// The link to the supervisor: tells it how the component is, and gives public sockets.
+    pub(crate) supervisor: Attachment,
+    /// This life of the process.
+    pub(crate) instance: InstanceId,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub(crate) random: Arc<dyn Random>,
+}
+
+/// Plays the component's role until it is told to stop.
+pub(crate) fn run(environment: Environment, settings: ComponentSettings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name(settings.name.clone())
+        .enable_all()
+        .build()
+        .context("no runtime can be started")?;
+    let result = runtime.block_on(live(environment, settings));
+    // What did not stop by itself is left behind: the process ends now.
+    runtime.shutdown_background();
+    result
+}
+
+async fn live(environment: Environment, settings: ComponentSettings) -> anyhow::Result<()> {
+    let name = settings.name.clone();
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(component = name, pid = std::process::id(), version, "{name} starts");
+    let stop = CancellationToken::new();
+    let signals = Signals::listen()?;
+    let stop_timeout = environment.settings().supervisor.stop_timeout.0;
+    let deadline = stop_timeout.saturating_sub(HARD_STOP_MARGIN).max(stop_timeout / 2);
+    let tasks = TaskTracker::new();
+    let launcher = Launcher::new(false)?;
+    let (supervisor, keeping) = attachment::attach(&environment, &name, launcher, tasks.clone(), stop.clone());
+    let keeper = tasks.spawn(keeping);
+    let context = RoleContext {
+        environment,
+        settings,
+        supervisor,
+        instance: InstanceId::generate(&SystemRandom),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    };
+    let playing = play(context, stop.clone());
+    let result = tokio::select! {
+        result = playing => result,
+        () = signals.guard(stop.clone(), deadline) => {
+            fail!(Failed, format!("{name} did not stop within {} s", deadline.as_secs()), "")
+        }
+    };
+    keeper.abort();
+    tracing::info!(component = name, "{name} ends");
+    result
+}
+
+async fn play(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
+    match context.settings.role {
+        Role::Store => store::run(context, stop).await,
+        role => fail!(
+            NotAnEnvironment,
+            format!("this binary can't play the role '{role}'"),
+            "use one that was built with it"
+        ),
+    }
+}

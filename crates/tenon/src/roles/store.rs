@@ -1,0 +1,34 @@
+//! The store: the one process that has the SQLite files open, for servers and scheduler.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use tenon_store::{SocketSettings, SqliteEngine, SqliteSettings, StoreServer};
+use tokio_util::sync::CancellationToken;
+
+use super::RoleContext;
+
+/// `[limits]` of a store.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Limits {
+    sqlite: SqliteSettings,
+    socket: SocketSettings,
+}
+
+/// Serves the store until it is told to stop, or until the files fail for good.
+pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
+    let limits: Limits = context.settings.limits()?;
+    let layout = context.environment.layout().clone();
+    let (directory, clock) = (layout.data(), Arc::clone(&context.clock));
+    let open = move || SqliteEngine::open(&directory, limits.sqlite, clock);
+    let engine = tokio::task::spawn_blocking(open)
+        .await
+        .context("opening the store was cut off")?
+        .context("the store can't be opened")?;
+    let server = StoreServer::bind(&layout.store_socket(), limits.socket, Arc::new(engine))
+        .context("the store's socket can't be opened")?;
+    context.supervisor.set_condition(true, "");
+    server.run(stop).await.context("the store has failed")
+}
