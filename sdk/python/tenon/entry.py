@@ -12,6 +12,7 @@ from .protocol import FLAG_JSON
 from .service import Service
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+NO_PARAMS = b'"merged_params":{}'
 ASYNC_FLAG = 0x80
 """CO_COROUTINE of a code object."""
 
@@ -89,8 +90,10 @@ class Entry:
     def _data(self, request: Request) -> Any:
         """The payload together with the channel's parameters."""
         payload = request.payload_for_input()
-        # The metadata of calls without parameters need not be parsed for this.
-        params = request.channel_params if request._tail else None
+        # Where the server says that there are no parameters, the metadata need not be parsed. Within a JSON text the quotes
+        # would be escaped, so no value can look like this.
+        tail = request._tail
+        params = request.channel_params if tail and NO_PARAMS not in tail else None
         if params:
             if payload is None:
                 return params

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 SDK = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, SDK)
@@ -39,7 +39,7 @@ class Reply:
 class Worker:
     """A worker process and the server's end of its socket."""
 
-    def __init__(self, files: Dict[str, str], threads: int = 8, host: Optional[HostHandler] = None, arguments: List[str] = []) -> None:
+    def __init__(self, files: Dict[str, str], threads: int = 8, host: Optional[HostHandler] = None, arguments: Sequence[str] = (), read_replies: bool = True) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="tenon-worker-")
         self.root = os.path.join(self._directory.name, "services")
         for path, content in files.items():
@@ -50,6 +50,7 @@ class Worker:
         os.makedirs(self.root, exist_ok=True)
         self._host = host
         self._lock = threading.Lock()
+        self._send_lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._replies: Dict[int, Reply] = {}
         self._pongs: Dict[int, Frame] = {}
@@ -62,7 +63,7 @@ class Worker:
         environment = dict(os.environ, TENON_WORKER_FD=str(theirs.fileno()))
         command = [sys.executable, "-X", "faulthandler", "-u", os.path.join(SDK, "tenon_worker.py"), "--root", self.root, "--threads", str(threads)]
         self.process = subprocess.Popen(
-            command + arguments,
+            [*command, *arguments],
             env=environment,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.PIPE,
@@ -70,6 +71,7 @@ class Worker:
             stderr=subprocess.PIPE,
         )
         theirs.close()
+        self._stops_after_hello = not read_replies
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.wait(lambda: bool(self.hello) or self.closed)
@@ -113,6 +115,8 @@ class Worker:
                 frame, offset = decoded
                 self._take(frame)
             del data[:offset]
+            if self.hello and self._stops_after_hello:
+                return
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -143,11 +147,18 @@ class Worker:
             self.send(answer._replace(kind=protocol.HOST_RETURN, call=frame.call, id=frame.id))
 
     def send(self, frame: Frame) -> None:
+        self.send_bytes(protocol.encode(frame))
+
+    def send_bytes(self, data: bytes) -> None:
         try:
-            with self._lock:
-                self._sock.sendall(protocol.encode(frame))
+            with self._send_lock:
+                self._sock.sendall(data)
         except OSError:
+            # The worker has ended; a test sees that by the replies that are missing.
             pass
+
+    def disconnect(self) -> None:
+        self._sock.shutdown(socket.SHUT_RDWR)
 
     def index(self, service: str) -> int:
         names = [each["name"] for each in self.hello["services"]]
@@ -163,7 +174,7 @@ class Worker:
             body = raw
         elif payload is not None:
             body, flags = json.dumps(payload).encode(), protocol.FLAG_JSON
-        tail = protocol.encode_request_tail(RequestTail(deadline_ns, cid, json.dumps(metadata).encode() if metadata else b""))
+        tail = protocol.encode_request_tail(RequestTail(deadline_ns, cid, json.dumps(metadata, separators=(",", ":")).encode() if metadata else b""))
         self.send(Frame(protocol.REQUEST, flags, self.index(service), 0, id, tail, body))
         return id
 
