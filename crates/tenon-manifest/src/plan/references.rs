@@ -1,0 +1,151 @@
+//! References between objects: none may lead nowhere after a change.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+use tenon_model::{Kind, Object, ObjectKey};
+
+use super::{ObjectProblem, PlanContext};
+use crate::field::{patterns, texts_at};
+use crate::resolve::resolve_object;
+use crate::suggest::did_you_mean;
+
+/// The references of the objects that are put, and the objects that go.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    from: Vec<Reference>,
+    removed: HashSet<ObjectKey>,
+}
+
+#[derive(Debug)]
+struct Reference {
+    from: ObjectKey,
+    field: String,
+    kinds: Vec<String>,
+    name: String,
+    /// Whether the object that refers is written now.
+    is_new: bool,
+}
+
+impl Reference {
+    fn leads_to(&self, key: &ObjectKey) -> bool {
+        key.name.as_str() == self.name && self.kinds.contains(&key.kind)
+    }
+}
+
+/// Fields with the names that they hold.
+pub(super) fn named(resolved: &Value, fields: &[String]) -> Vec<(String, String)> {
+    texts_at(resolved, &patterns(fields))
+        .into_iter()
+        .map(|(path, text)| (path.to_string(), text))
+        .collect()
+}
+
+impl References {
+    pub(super) fn add(&mut self, kind: &Kind, from: &ObjectKey, resolved: &Value, is_new: bool) {
+        for (marked, kinds) in &kind.reference_fields {
+            for (field, name) in named(resolved, std::slice::from_ref(marked)) {
+                self.from.push(Reference {
+                    from: from.clone(),
+                    field,
+                    kinds: kinds.clone(),
+                    name,
+                    is_new,
+                });
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: ObjectKey) {
+        self.removed.insert(key);
+    }
+
+    /// References that lead nowhere, and deletions of what others refer to.
+    pub(super) fn broken(
+        &mut self,
+        context: &PlanContext<'_>,
+        current: &HashMap<ObjectKey, &Object>,
+        wanted: &HashSet<ObjectKey>,
+    ) -> Vec<ObjectProblem> {
+        if !self.removed.is_empty() {
+            self.add_others(context, current, wanted);
+        }
+        let remaining: HashSet<&ObjectKey> = current
+            .keys()
+            .filter(|key| !self.removed.contains(*key))
+            .chain(wanted)
+            .collect();
+        let mut names: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+        for key in &remaining {
+            names.entry(&key.kind).or_default().insert(key.name.as_str());
+        }
+        let exists = |reference: &Reference| {
+            reference.kinds.iter().any(|kind| {
+                names
+                    .get(kind.as_str())
+                    .is_some_and(|names| names.contains(reference.name.as_str()))
+            })
+        };
+        self.from
+            .iter()
+            .filter(|reference| !exists(reference))
+            .filter_map(|reference| problem(reference, &self.removed, &names))
+            .collect()
+    }
+
+    /// The references of objects that stay as they are.
+    fn add_others(
+        &mut self,
+        context: &PlanContext<'_>,
+        current: &HashMap<ObjectKey, &Object>,
+        wanted: &HashSet<ObjectKey>,
+    ) {
+        for (key, object) in current {
+            if self.removed.contains(key) || wanted.contains(key) {
+                continue;
+            }
+            if let Some(kind) = context
+                .catalog
+                .get(&key.kind)
+                .filter(|kind| !kind.reference_fields.is_empty())
+            {
+                let resolved = resolve_object(kind, &object.body, context.lookup, context.sealer);
+                self.add(kind, key, resolved.as_ref().unwrap_or(&object.body), false);
+            }
+        }
+        self.from
+            .sort_by(|one, other| (&one.from, &one.field).cmp(&(&other.from, &other.field)));
+    }
+}
+
+fn problem(
+    reference: &Reference,
+    removed: &HashSet<ObjectKey>,
+    names: &HashMap<&str, BTreeSet<&str>>,
+) -> Option<ObjectProblem> {
+    if let Some(gone) = removed.iter().find(|key| reference.leads_to(key)) {
+        return Some(ObjectProblem {
+            key: gone.clone(),
+            field: String::new(),
+            message: format!("it can't go: {} refers to it in '{}'", reference.from, reference.field),
+        });
+    }
+    // What was broken before is not this change's fault.
+    reference.is_new.then(|| {
+        let candidates = reference
+            .kinds
+            .iter()
+            .filter_map(|kind| names.get(kind.as_str()))
+            .flatten();
+        ObjectProblem {
+            key: reference.from.clone(),
+            field: reference.field.clone(),
+            message: format!(
+                "there is no {} called '{}'{}",
+                reference.kinds.join(" or "),
+                reference.name,
+                did_you_mean(&reference.name, candidates.copied())
+            ),
+        }
+    })
+}
