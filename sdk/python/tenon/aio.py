@@ -107,7 +107,7 @@ class Loop:
         """A host call of a task."""
 
         async def ask() -> Any:
-            future: "asyncio.Future[HostReturn]" = self._loop.create_future()
+            future: asyncio.Future[HostReturn] = self._loop.create_future()
             waiters = self._runtime._waiters
             waiters[call] = AsyncWaiter(self, future)
             try:

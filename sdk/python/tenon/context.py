@@ -146,7 +146,7 @@ class Request:
             tail = self._tail
             text = str(tail[REQUEST_TAIL.size + REQUEST_TAIL.unpack_from(tail)[1] :], "utf-8") if tail else ""
             self._metadata = payloads.loads(text) if text else {}
-        return self._metadata  # type: ignore[return-value]
+        return self._metadata
 
     @property
     def data_format(self) -> str:

@@ -4,7 +4,8 @@ A string is the name of an element, optional if it begins with a dash; its type 
 are booleans, `…_count` and `…_timeout` whole numbers, everything else is text.
 """
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from functools import partial
+from typing import Any, Callable, ClassVar, Dict, List, Optional, Tuple, Union
 
 from . import convert, payloads
 from .bunch import Bunch
@@ -13,9 +14,7 @@ from .model import Model, converter_of, is_model, schema_of
 
 BOOL_PREFIXES = ("by_", "has_", "is_", "may_", "needs_", "should_")
 INT_SUFFIXES = ("_count", "_timeout")
-SECRET_NAMES = frozenset(
-    ("password", "token", "secret_key", "auth_token", "auth_data", "tls_pem_passphrase", "api_key", "apiKey", "xApiKey")
-)
+SECRET_NAMES = frozenset(("password", "token", "secret_key", "auth_token", "auth_data", "tls_pem_passphrase", "api_key", "apiKey", "xApiKey"))
 _NO_DEFAULT: Any = object()
 
 
@@ -26,7 +25,7 @@ class Elem:
     """What makes of a value that came in what the service gets."""
     absent: Any = ""
     """What the service gets if an optional element is absent."""
-    schema: Dict[str, Any] = {}
+    schema: ClassVar[Dict[str, Any]] = {}
 
     def __init__(self, name: str, *args: Any, default: Any = _NO_DEFAULT, **kwargs: Any) -> None:
         self.is_required = not name.startswith("-")
@@ -58,7 +57,7 @@ class Text(Elem):
     """Text."""
 
     read = staticmethod(convert.to_text)
-    schema = {"type": "string"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "string"}
 
     def write(self, value: Any, path: str) -> Any:
         return value if value is None or isinstance(value, str) else str(payloads.plain(value) if hasattr(value, "isoformat") else value)
@@ -68,7 +67,7 @@ class Untyped(Text):
     """An element given by its name only: text, but objects and arrays stay what they are."""
 
     read = staticmethod(convert.to_text_or_structure)
-    schema = {}
+    schema: ClassVar[Dict[str, Any]] = {}
 
     def write(self, value: Any, path: str) -> Any:
         return value if isinstance(value, (dict, list, tuple, Model)) else super().write(value, path)
@@ -90,7 +89,7 @@ class Int(Elem):
     """A whole number."""
 
     read = staticmethod(convert.to_int)
-    schema = {"type": "integer"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "integer"}
 
     def write(self, value: Any, path: str) -> Any:
         return value if value is None or value == "" else convert.to_int(_plain_number(value), path)
@@ -105,7 +104,7 @@ class Bool(Elem):
 
     read = staticmethod(convert.to_bool)
     absent = False
-    schema = {"type": "boolean"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "boolean"}
 
     def write(self, value: Any, path: str) -> Any:
         return value if value is None else convert.to_bool(value, path)
@@ -119,7 +118,7 @@ class Float(Elem):
     """A number."""
 
     read = staticmethod(convert.to_float)
-    schema = {"type": "number"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "number"}
 
     def write(self, value: Any, path: str) -> Any:
         return value if value is None or value == "" else convert.to_float(_plain_number(value), path)
@@ -129,7 +128,7 @@ class Decimal(Elem):
     """A decimal number."""
 
     read = staticmethod(convert.to_decimal)
-    schema = {"type": "number"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "number"}
 
     def write(self, value: Any, path: str) -> Any:
         return value if value is None or value == "" else convert.to_decimal(value, path)
@@ -139,42 +138,42 @@ class DateTime(Elem):
     """A date and time in ISO 8601."""
 
     read = staticmethod(convert.to_datetime)
-    schema = {"type": "string", "format": "date-time"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "string", "format": "date-time"}
 
 
 class Date(Elem):
     """A date in ISO 8601."""
 
     read = staticmethod(convert.to_date)
-    schema = {"type": "string", "format": "date"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "string", "format": "date"}
 
 
 class UUID(Elem):
     """A UUID."""
 
     read = staticmethod(convert.to_uuid)
-    schema = {"type": "string", "format": "uuid"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "string", "format": "uuid"}
 
 
 class Dict_(Elem):
     """An object."""
 
     read = staticmethod(convert.to_dict)
-    schema = {"type": "object"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "object"}
 
 
 class List_(Elem):
     """An array."""
 
     read = staticmethod(convert.to_list)
-    schema = {"type": "array"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "array"}
 
 
 class DictList(Elem):
     """An array of objects."""
 
     read = staticmethod(convert.to_dict_list)
-    schema = {"type": "array", "items": {"type": "object"}}
+    schema: ClassVar[Dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
 
 class ListOfDicts(DictList):
@@ -185,7 +184,7 @@ class CSV(Elem):
     """A list, as an array or as text with commas."""
 
     read = staticmethod(convert.to_csv)
-    schema = {"type": "string"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "string"}
 
     def write(self, value: Any, path: str) -> Any:
         return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
@@ -194,13 +193,13 @@ class CSV(Elem):
 class Nested(Elem):
     """An object with elements of its own: `Nested('customer', 'name', Int('age'))`."""
 
-    schema = {"type": "object"}
+    schema: ClassVar[Dict[str, Any]] = {"type": "object"}
 
     def __init__(self, name: str, *elems: Any, default: Any = _NO_DEFAULT) -> None:
         super().__init__(name, default=default)
         self.elements = Elements(elements_of(elems)) if elems else None
 
-    def read(self, value: Any, path: str) -> Any:  # type: ignore[override]
+    def read(self, value: Any, path: str) -> Any:
         return convert.to_dict(value, path) if self.elements is None else self.elements.read(value, path)
 
     def write(self, value: Any, path: str) -> Any:
@@ -276,7 +275,7 @@ class Elements:
         """The output as the caller gets it; elements that are not declared are left out."""
         if isinstance(data, (list, tuple)):
             return [self.write(item, f"{path}[{index}]") for index, item in enumerate(data)]
-        get = data.get if isinstance(data, dict) else lambda name, default: getattr(data, name, default)
+        get: Callable[[str, Any], Any] = data.get if isinstance(data, dict) else partial(getattr, data)
         values = {}
         for name, write, is_required, has_default, default in self._writers:
             value = get(name, _NO_DEFAULT)

@@ -16,8 +16,8 @@ from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from . import payloads, protocol
-from .current import CURRENT
 from .context import Request
+from .current import CURRENT
 from .declare import Typed
 from .entry import Entry, Reply
 from .errors import Cancelled
@@ -184,11 +184,8 @@ class Runtime:
             self._start = self._end = 0
         if self._start + needed > len(self._buffer):
             size = max(needed, BUFFER_BYTES)
-            if size > len(self._buffer) or len(self._buffer) > BUFFER_BYTES:
-                fresh = bytearray(size)
-            else:
-                fresh = self._buffer
             rest = bytes(self._view[self._start : self._end])
+            fresh = self._buffer if size == len(self._buffer) else bytearray(size)
             fresh[: len(rest)] = rest
             self._buffer, self._view = fresh, memoryview(fresh)
             self._start, self._end = 0, len(rest)

@@ -95,7 +95,7 @@ class Loader:
         paths = self._paths()
         for path in paths:
             self._modules[self._module_name(path)] = path
-        sys.meta_path.insert(self._finder_index(), self)  # type: ignore[arg-type]
+        sys.meta_path.insert(self._finder_index(), self)
         self._insert_root()
         for path in paths:
             self._load_file(path)
@@ -229,8 +229,9 @@ class Loader:
         module = self._module_name(path)
         own: Any = cls.__dict__.get("name")
         name = default_name(module, cls.__name__) if own is None else own
-        if not isinstance(name, str) or not name or len(name) > _NAME_LIMIT_CHARS or not name.isprintable() or name != name.strip() or " " in name:
-            raise UnusableFile(f"the name of class {cls.__name__} is {own!r}: it has to be text without spaces, of 1 to {_NAME_LIMIT_CHARS} characters")
+        if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT_CHARS or not name.isprintable() or " " in name:
+            wanted = f"text without spaces, of 1 to {_NAME_LIMIT_CHARS} characters"
+            raise UnusableFile(f"the name of class {cls.__name__} is {own!r}: it has to be {wanted}")
         try:
             return Entry(cls, name, path)
         except TypeError as error:

@@ -60,7 +60,8 @@ class Budget:
         """A sentence about what was dropped, once a second at most."""
         if not self.dropped_lines or (not at_once and self._now() - self._dropped_since < _REPORT_SECONDS):
             return None
-        said = f"{self.dropped_lines} lines ({self.dropped_chars} characters) were dropped: more than {LINES_PER_SECOND} lines or {CHARS_PER_SECOND >> 20} MiB a second"
+        limit = f"{LINES_PER_SECOND} lines or {CHARS_PER_SECOND >> 20} MiB a second"
+        said = f"{self.dropped_lines} lines ({self.dropped_chars} characters) were dropped: more than {limit}"
         self.dropped_lines = self.dropped_chars = 0
         return said
 
@@ -258,5 +259,5 @@ def install(sink: LogSink) -> None:
     root.handlers[:] = [LogHandler(sink)]
     root.setLevel(logging.INFO)
     logging.raiseExceptions = False
-    sys.stdout = LogStream(sink, "stdout", "INFO", sys.stdout)  # type: ignore[assignment]
-    sys.stderr = LogStream(sink, "stderr", "WARNING", sys.stderr)  # type: ignore[assignment]
+    sys.stdout = LogStream(sink, "stdout", "INFO", sys.stdout)
+    sys.stderr = LogStream(sink, "stderr", "WARNING", sys.stderr)

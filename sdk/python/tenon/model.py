@@ -102,7 +102,7 @@ def _plan(model: type) -> Tuple[_Field, ...]:
         except NameError as error:
             raise TypeError(f"model {model.__name__}: {error}") from None
         fields = []
-        for item in dataclasses.fields(model):  # type: ignore[arg-type]
+        for item in dataclasses.fields(model):
             hint = hints.get(item.name, Any)
             has_default = item.default is not MISSING or item.default_factory is not MISSING
             fields.append(

@@ -76,7 +76,7 @@ def _make_encode() -> Callable[[Any], str]:
         return slow.encode
     try:
         # What JSONEncoder.encode makes anew on every call.
-        iterate = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)  # type: ignore[attr-defined]
+        iterate = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)
         join = "".join
         if join(iterate({"a": [1, "é"]}, 0)) != '{"a":[1,"é"]}':
             return slow.encode

@@ -39,7 +39,9 @@ class Reply:
 class Worker:
     """A worker process and the server's end of its socket."""
 
-    def __init__(self, files: Dict[str, str], threads: int = 8, host: Optional[HostHandler] = None, arguments: Sequence[str] = (), read_replies: bool = True) -> None:
+    def __init__(
+        self, files: Dict[str, str], threads: int = 8, host: Optional[HostHandler] = None, arguments: Sequence[str] = (), read_replies: bool = True
+    ) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="tenon-worker-")
         self.root = os.path.join(self._directory.name, "services")
         for path, content in files.items():
@@ -164,7 +166,9 @@ class Worker:
         names = [each["name"] for each in self.hello["services"]]
         return names.index(service)
 
-    def begin(self, service: str, payload: Any = None, *, raw: Optional[bytes] = None, cid: str = "cid-1", deadline_ns: int = 0, **metadata: Any) -> int:
+    def begin(
+        self, service: str, payload: Any = None, *, raw: Optional[bytes] = None, cid: str = "cid-1", deadline_ns: int = 0, **metadata: Any
+    ) -> int:
         """Sends a request and gives its id."""
         with self._lock:
             self._next_id += 1

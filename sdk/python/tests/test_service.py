@@ -261,7 +261,9 @@ def host(frame: Frame, asked: Dict[str, Any]) -> Frame:
     if asked["name"] == "Down":
         return Frame(0, code=503, tail=b'{"error":"Down: connection refused","type":"ServiceUnavailable"}')
     if asked["kind"] == "sql-outgoing":
-        return Frame(0, tail=b'{"result":null}', body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b"3"}[asked["operation"]])
+        return Frame(
+            0, tail=b'{"result":null}', body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b"3"}[asked["operation"]]
+        )
     if asked["operation"] == "ping":
         return Frame(0, tail=b'{"result":"200 OK"}')
     head = b'{"result":{"status":200,"reason":"OK","headers":{"content-type":"application/json"}}}'
@@ -490,7 +492,9 @@ class ServiceApi(unittest.TestCase):
         reply, (one, _), (all_, _), (execute, _) = self.asked("sql")
         self.assertEqual(reply.json(), {"one": "12.50", "all": [{"a": 1}, {"a": 2}], "execute": 3})
         self.assertEqual(one["arguments"], {"query": "SELECT 1 WHERE a = :a", "params": {"a": 1}})
-        self.assertEqual((one["kind"], one["operation"], all_["operation"], execute["arguments"]["params"]), ("sql-outgoing", "one", "all", {"x": 1.5}))
+        self.assertEqual(
+            (one["kind"], one["operation"], all_["operation"], execute["arguments"]["params"]), ("sql-outgoing", "one", "all", {"x": 1.5})
+        )
 
     def test_a_connection_that_is_down_is_a_503_and_in_the_log(self) -> None:
         self.check_problem(self.asked("down")[0], 503, "connection refused")

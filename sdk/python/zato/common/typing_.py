@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import TYPE_CHECKING as TYPE_CHECKING
 from typing import (
     Any,
     Callable,
@@ -20,7 +21,6 @@ from typing import (
     Union,
     cast,
 )
-from typing import TYPE_CHECKING as TYPE_CHECKING
 
 any_ = Any
 callable_ = Callable[..., Any]
@@ -37,7 +37,7 @@ list_ = List
 literal = literal_ = Literal
 optional = Optional
 set_ = Set
-tuple_ = Tuple
+tuple_ = Tuple  # type: ignore[type-arg]
 typevar_ = TypeVar
 union_ = Union
 
