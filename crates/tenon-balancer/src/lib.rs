@@ -1,1 +1,41 @@
-//! tenon-balancer
+//! The load balancer: takes HTTP/1.1 from clients and relays it to the servers of the cluster.
+//!
+//! [`Balancer::new`] takes listening sockets that are already bound and a watched list of servers, and
+//! [`Balancer::run`] serves until it is told to stop, then drains. The [`Follower`] feeds the list from the cluster and
+//! keeps it on disk. Each thread has a runtime, an accept loop and a pool of server connections of its own; they share
+//! the directory of servers and nothing else that changes.
+//!
+//! A request's way: `proxy/connection` reads its head with `codec` (strict; refuses on doubt), `proxy/exchange` chooses
+//! a server and decides what may be tried again, `proxy/relay` moves the bytes. Not here: which servers exist (the
+//! cluster says so), TLS and HTTP/2 from clients.
+//!
+//! To add a limit, add a field to [`Settings`] with a default and use it where the limited thing happens.
+
+mod access;
+mod balancer;
+mod codec;
+mod counters;
+mod error;
+mod follower;
+mod health;
+mod metrics;
+mod proxy;
+mod settings;
+mod status;
+mod upstream;
+
+pub use balancer::{Balancer, Deps, Handle};
+pub use error::BalancerError;
+pub use follower::{Follower, MemberSource, SourceError};
+pub use settings::Settings;
+pub use status::{ServerStatus, Status};
+pub use upstream::{Endpoint, Health, Server, ServerState, Upstreams};
+
+#[cfg(test)]
+use http_body_util as _;
+#[cfg(test)]
+use hyper as _;
+#[cfg(test)]
+use hyper_util as _;
+#[cfg(test)]
+use tempfile as _;

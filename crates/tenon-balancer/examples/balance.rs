@@ -1,0 +1,34 @@
+//! A load balancer in front of servers given on the command line, for measuring: `balance LISTEN SERVER...`, where a server is
+//! `host:port` or the path of a Unix socket. `TENON_THREADS` sets the threads, `TENON_ACCESS_LOG=1` logs requests to nowhere.
+#![allow(unused_crate_dependencies, reason = "an example uses few of the crate's dependencies")]
+
+use std::sync::Arc;
+
+use tenon_balancer::{Balancer, Deps, Endpoint, Server, ServerState, Settings, Upstreams};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let listen = arguments.next().ok_or("the address to listen on is missing")?;
+    let servers = arguments
+        .enumerate()
+        .map(|(number, address)| Server {
+            name: format!("server{}", number + 1),
+            endpoint: if address.starts_with('/') { Endpoint::Unix(address.into()) } else { Endpoint::Tcp(address) },
+            weight: 1,
+            state: ServerState::Ready,
+        })
+        .collect();
+    let threads = std::env::var("TENON_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let access_log = std::env::var_os("TENON_ACCESS_LOG").is_some();
+    let settings = Settings { threads, access_log, ..Settings::default() };
+    let (_sender, receiver) = tokio::sync::watch::channel(Upstreams { servers });
+    let deps = Deps {
+        listeners: vec![std::net::TcpListener::bind(listen)?],
+        servers: receiver,
+        random: Arc::new(tenon_model::SystemRandom),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Balancer::new(settings, deps)?.run(CancellationToken::new()))?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The load balancer as a whole: its threads, and the handle by which others look at it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+
+use prometheus_client::registry::Registry;
+use tenon_model::Random;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{self, AccessLog};
+use crate::counters::Counters;
+use crate::error::BalancerError;
+use crate::proxy::{Shared, TrustedNetworks, Worker, own_host};
+use crate::settings::Settings;
+use crate::status::Status;
+use crate::upstream::{Directory, Upstreams};
+use crate::{health, metrics};
+
+/// What the load balancer is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// Public listening sockets, already bound. They stay open elsewhere, so that no connection is refused in a restart.
+    pub listeners: Vec<std::net::TcpListener>,
+    /// The servers, as they change.
+    pub servers: watch::Receiver<Upstreams>,
+    /// For correlation ids.
+    pub random: Arc<dyn Random>,
+}
+
+/// The load balancer, ready to run.
+#[derive(Debug)]
+pub struct Balancer {
+    shared: Arc<Shared>,
+    counters: Vec<Arc<Counters>>,
+    listeners: Vec<std::net::TcpListener>,
+    servers: watch::Receiver<Upstreams>,
+}
+
+/// Looks at a load balancer, from anywhere.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) counters: Vec<Arc<Counters>>,
+}
+
+impl Handle {
+    /// How the load balancer and each server is.
+    pub fn status(&self) -> Status {
+        Status::of(self)
+    }
+
+    /// Adds the load balancer's metrics to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        metrics::register(self, registry);
+    }
+}
+
+impl Balancer {
+    /// Checks settings and sockets; nothing is accepted yet.
+    pub fn new(settings: Settings, deps: Deps) -> Result<Self, BalancerError> {
+        let trusted = TrustedNetworks::parse(&settings.trusted).map_err(BalancerError::Trusted)?;
+        let Some(first) = deps.listeners.first() else {
+            return Err(BalancerError::NoListener);
+        };
+        let own_host = own_host(first.local_addr().ok());
+        for listener in &deps.listeners {
+            listener.set_nonblocking(true).map_err(BalancerError::Listener)?;
+        }
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let directory = Directory::new(settings.health_fall);
+        let shared = Shared { settings, directory, trusted, random: deps.random, open: AtomicUsize::new(0), own_host };
+        Ok(Self {
+            shared: Arc::new(shared),
+            counters: (0..threads).map(|_| Arc::default()).collect(),
+            listeners: deps.listeners,
+            servers: deps.servers,
+        })
+    }
+
+    /// A handle, to be taken before `run`.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared), counters: self.counters.clone() }
+    }
+
+    /// Serves until `stop`, then drains: no connection is accepted any more, answers tell clients to close, and what is
+    /// still there at the deadline is cut.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), BalancerError> {
+        let settings = &self.shared.settings;
+        let log = if settings.access_log {
+            Some(access::start(settings.access_log_queue_max).map_err(BalancerError::Thread)?)
+        } else {
+            None
+        };
+        // Threads end themselves when they have drained; dropping this future must stop them as well.
+        let stop = stop.child_token();
+        let _stop_on_drop = stop.clone().drop_guard();
+        let mut threads = Vec::new();
+        for (number, counters) in self.counters.iter().enumerate() {
+            let access = log.as_ref().map(|(make, ..)| make());
+            threads.push(self.start_thread(number, Arc::clone(counters), access, &stop)?);
+        }
+        drop(self.listeners);
+        // Requests that go on while draining still want to know how servers are.
+        let checks = CancellationToken::new();
+        let drained = tokio::task::spawn_blocking({
+            let checks = checks.clone();
+            move || {
+                let _checks = checks.drop_guard();
+                threads.into_iter().all(|thread| thread.join().is_ok())
+            }
+        });
+        health::run(Arc::clone(&self.shared), self.servers, checks).await;
+        let joined = drained.await.unwrap_or(false);
+        if let Some((make, _, writer)) = log {
+            drop(make);
+            // A writer that panicked has nothing left to write.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        if joined {
+            Ok(())
+        } else {
+            Err(BalancerError::Thread(std::io::Error::other("a thread panicked")))
+        }
+    }
+
+    fn start_thread(
+        &self,
+        number: usize,
+        counters: Arc<Counters>,
+        access: Option<AccessLog>,
+        stop: &CancellationToken,
+    ) -> Result<JoinHandle<()>, BalancerError> {
+        let listeners = self
+            .listeners
+            .iter()
+            .map(std::net::TcpListener::try_clone)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(BalancerError::Listener)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(BalancerError::Thread)?;
+        let worker = Arc::new(Worker::new(Arc::clone(&self.shared), counters, access));
+        let stop = stop.clone();
+        let serve = move || {
+            let _runtime = runtime.enter();
+            let listeners: Result<Vec<_>, _> = listeners.into_iter().map(TcpListener::from_std).collect();
+            match listeners {
+                Ok(listeners) => runtime.block_on(worker.run(listeners, stop)),
+                Err(error) => tracing::error!(%error, "a listening socket can't be used"),
+            }
+        };
+        std::thread::Builder::new()
+            .name(format!("balancer-{number}"))
+            .spawn(serve)
+            .map_err(BalancerError::Thread)
+    }
+}

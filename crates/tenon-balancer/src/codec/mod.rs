@@ -1,0 +1,18 @@
+//! HTTP/1.1 as bytes: heads are read strictly, whatever is doubtful is refused, and bodies are followed without being
+//! decoded. No I/O.
+
+mod chunks;
+mod fields;
+mod refusal;
+mod request;
+mod response;
+mod scan;
+
+pub(crate) use chunks::ChunkScan;
+pub(crate) use refusal::Refusal;
+pub(crate) use request::{Body, Forwarding, Method, Request, RequestLimits, read_request};
+pub(crate) use response::{Persistence, Response, ResponseBody, read_response};
+pub(crate) use scan::HeadScan;
+
+#[cfg(test)]
+mod tests;

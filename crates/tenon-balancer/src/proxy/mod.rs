@@ -1,0 +1,19 @@
+//! One thread's work: accept connections, read requests, relay them to servers and answers back.
+
+mod answers;
+mod buffer;
+mod connection;
+mod deadline;
+mod exchange;
+mod linger;
+mod peer;
+mod pool;
+mod relay;
+mod stream;
+mod tunnel;
+mod upload;
+mod worker;
+
+pub(crate) use peer::TrustedNetworks;
+pub(crate) use stream::ServerStream;
+pub(crate) use worker::{Shared, Worker, own_host};

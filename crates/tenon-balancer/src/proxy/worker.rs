@@ -1,0 +1,303 @@
+//! One thread of the load balancer: what its connections share, and its accept loop.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tenon_model::Random;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::buffer::Buffer;
+use super::connection::Connection;
+use super::peer::{Peer, TrustedNetworks};
+use super::pool::Pool;
+use crate::access::AccessLog;
+use crate::counters::{Counters, count};
+use crate::settings::Settings;
+use crate::upstream::Directory;
+
+/// What all threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) directory: Directory,
+    pub(crate) trusted: TrustedNetworks,
+    pub(crate) random: Arc<dyn Random>,
+    /// Client connections open now.
+    pub(crate) open: AtomicUsize,
+    /// What stands for a missing `Host` of HTTP/1.0.
+    pub(crate) own_host: String,
+}
+
+/// One thread.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) access: Option<AccessLog>,
+    pub(crate) turn: AtomicUsize,
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) budget: RetryBudget,
+    pool: Mutex<Pool>,
+    buffers: Mutex<Vec<Buffer>>,
+    cids: Mutex<Cids>,
+    draining: AtomicBool,
+    open: Mutex<Vec<(Arc<AtomicBool>, tokio::task::AbortHandle)>>,
+}
+
+const SWEEP: Duration = Duration::from_millis(250);
+/// Buffers that are kept for the next answer.
+const BUFFERS_MAX: usize = 64;
+/// A pause when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, counters: Arc<Counters>, access: Option<AccessLog>) -> Self {
+        let budget = RetryBudget::new(shared.settings.retry_budget_burst, shared.settings.retry_budget_percent);
+        Self {
+            shared,
+            counters,
+            access,
+            turn: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            budget,
+            pool: Mutex::default(),
+            buffers: Mutex::default(),
+            cids: Mutex::new(Cids { bytes: [0; CID_BYTES * 32], used: CID_BYTES * 32 }),
+            draining: AtomicBool::new(false),
+            open: Mutex::default(),
+        }
+    }
+
+    /// Accepts and serves until `stop`, then drains.
+    pub(crate) async fn run(self: Arc<Self>, listeners: Vec<TcpListener>, stop: CancellationToken) {
+        let tracker = TaskTracker::new();
+        for listener in listeners {
+            let (worker, connections, stop) = (Arc::clone(&self), tracker.clone(), stop.clone());
+            tracker.spawn(async move {
+                // Dropping this future closes our copy of the listener.
+                stop.run_until_cancelled(worker.accept(listener, connections)).await;
+            });
+        }
+        tracker.close();
+        let mut ticks = tokio::time::interval(SWEEP);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.sweep();
+        }
+        self.draining.store(true, Ordering::Relaxed);
+        let settings = &self.shared.settings;
+        let started = Instant::now();
+        while tokio::time::timeout(SWEEP, tracker.wait()).await.is_err() {
+            self.sweep();
+            let waited = started.elapsed();
+            if waited >= settings.drain_timeout.0 {
+                self.end(false);
+            } else if waited >= settings.drain_idle_timeout.0 {
+                self.end(true);
+            }
+        }
+        self.flush_access();
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, tracker: TaskTracker) {
+        let local = listener.local_addr().ok();
+        loop {
+            if self.shared.open.load(Ordering::Relaxed) >= self.shared.settings.connections_max {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+            match listener.accept().await {
+                Ok((stream, address)) => self.begin(stream, address, &tracker),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, listener = ?local, "accepting connections failed; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, tracker: &TaskTracker) {
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        count(&self.counters.accepted);
+        let guard = Open(Arc::clone(self));
+        let peer = Peer::new(address, &self.shared.trusted);
+        let idle = Arc::new(AtomicBool::new(true));
+        let connection = Connection::new(Arc::clone(self), stream, peer, Arc::clone(&idle));
+        let task = tracker.spawn(async move {
+            let _guard = guard;
+            connection.run().await;
+        });
+        let mut open = lock(&self.open);
+        if open.len() == open.capacity() {
+            open.retain(|(_, task)| !task.is_finished());
+        }
+        open.push((idle, task.abort_handle()));
+    }
+
+    /// Ends connections that are between two requests, or all.
+    fn end(&self, idle_only: bool) {
+        for (idle, task) in lock(&self.open).iter() {
+            if !idle_only || idle.load(Ordering::Relaxed) {
+                task.abort();
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        let table = self.shared.directory.table();
+        self.pool().sweep(&table.pooled, self.shared.settings.server_idle_timeout.0, Instant::now());
+        self.budget.refill();
+        self.flush_access();
+    }
+
+    fn flush_access(&self) {
+        if let Some(access) = &self.access {
+            access.flush();
+        }
+    }
+
+    pub(crate) fn pool(&self) -> MutexGuard<'_, Pool> {
+        lock(&self.pool)
+    }
+
+    /// Whether clients should come back on a new connection.
+    pub(crate) fn is_closing(&self) -> bool {
+        let limit = self.shared.settings.connections_max;
+        self.draining.load(Ordering::Relaxed) || self.shared.open.load(Ordering::Relaxed) > limit - limit / 10
+    }
+
+    pub(crate) fn buffer(&self) -> Buffer {
+        let kept = lock(&self.buffers).pop();
+        kept.unwrap_or_else(|| Buffer::new(self.shared.settings.relay_buffer_bytes.max(4096)))
+    }
+
+    pub(crate) fn give_back(&self, mut buffer: Buffer) {
+        buffer.clear();
+        let mut buffers = lock(&self.buffers);
+        if buffers.len() < BUFFERS_MAX {
+            buffers.push(buffer);
+        }
+    }
+
+    /// A new correlation id.
+    pub(crate) fn cid(&self) -> Cid {
+        lock(&self.cids).next(&*self.shared.random)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Errors of `accept` that say something about one client only.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
+
+/// Counts a client connection while it lives.
+struct Open(Arc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.shared.open.fetch_sub(1, Ordering::Relaxed);
+        count(&self.0.counters.closed);
+    }
+}
+
+const CID_BYTES: usize = 12;
+
+/// A correlation id as text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cid([u8; CID_BYTES * 2]);
+
+impl Cid {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a correlation id is made of hexadecimal digits")
+    }
+}
+
+/// Randomness for correlation ids, taken many at a time.
+#[derive(Debug)]
+struct Cids {
+    bytes: [u8; CID_BYTES * 32],
+    used: usize,
+}
+
+impl Cids {
+    fn next(&mut self, random: &dyn Random) -> Cid {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        if self.used == self.bytes.len() {
+            random.fill(&mut self.bytes);
+            self.used = 0;
+        }
+        let bytes = &self.bytes[self.used..self.used + CID_BYTES];
+        self.used += CID_BYTES;
+        let mut text = [0; CID_BYTES * 2];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        Cid(text)
+    }
+}
+
+/// How many requests may be sent again: a burst at any time, and a part of the traffic beyond it.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    burst: usize,
+    percent: usize,
+    /// Hundredths of a retry that are left.
+    left: AtomicUsize,
+}
+
+impl RetryBudget {
+    fn new(burst: u32, percent: u32) -> Self {
+        let (burst, percent) = (burst as usize * 100, percent as usize);
+        Self { burst, percent, left: AtomicUsize::new(burst) }
+    }
+
+    /// A request came.
+    pub(crate) fn earn(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        if left < self.burst {
+            self.left.store(left + self.percent, Ordering::Relaxed);
+        }
+    }
+
+    /// A tenth of the burst comes back each second.
+    fn refill(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store((left + self.burst / 40).min(self.burst), Ordering::Relaxed);
+    }
+
+    /// A request is to be sent again; false if it may not.
+    pub(crate) fn spend(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(100), Ordering::Relaxed);
+        left >= 100
+    }
+}
+
+/// What stands for a missing `Host`: the address that clients connect to.
+pub(crate) fn own_host(address: Option<SocketAddr>) -> String {
+    let mut text = String::new();
+    match address {
+        // Writing to a string can't fail.
+        Some(address) => drop(write!(text, "{address}")),
+        None => text.push_str("localhost"),
+    }
+    text
+}

@@ -1,0 +1,128 @@
+//! What the load balancer's operator can set: threads, limits, times.
+
+use serde::{Deserialize, Serialize};
+use tenon_model::DurationText;
+
+/// Settings of the load balancer. Every limit has a default that is safe for a public address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Threads that carry requests, each with a runtime and a pool of server connections of its own; 0 for one per core.
+    pub threads: usize,
+    /// Open client connections at most; above nine tenths of it, answers ask clients to close.
+    pub connections_max: usize,
+    /// Bytes of a request head at most.
+    pub head_bytes_max: usize,
+    /// Bytes of a request line at most.
+    pub request_line_bytes_max: usize,
+    /// Header fields of a request at most; never more than 128.
+    pub headers_max: usize,
+    /// Bytes of a request body at most.
+    pub body_bytes_max: u64,
+    /// A request body of at most this many bytes is read whole before a server sees it, so that it can be sent again.
+    pub replay_bytes_max: usize,
+    /// Bytes of the buffer that relays bodies; also the limit of a response head.
+    pub relay_buffer_bytes: usize,
+    /// From the first byte of a head to its last; also from connecting to the first byte.
+    pub head_timeout: DurationText,
+    /// How long a connection between two requests is kept.
+    pub idle_timeout: DurationText,
+    /// How long a client may be slow with a body before its rate counts.
+    pub body_grace: DurationText,
+    /// Bytes per second below which a client that sends a body is cut off.
+    pub body_rate_min_bytes: u64,
+    /// How long a client may make no progress in the middle of a request body or of an answer.
+    pub client_stall_timeout: DurationText,
+    /// How long connecting to a server may take.
+    pub connect_timeout: DurationText,
+    /// How long a server may take from the end of the request to the head of its answer.
+    pub response_head_timeout: DurationText,
+    /// How long a server may pause in the middle of an answer's body.
+    pub response_idle_timeout: DurationText,
+    /// How long an upgraded connection may be silent in both directions.
+    pub tunnel_idle_timeout: DurationText,
+    /// How long an unused connection to a server is kept; less than the server keeps it.
+    pub server_idle_timeout: DurationText,
+    /// Unused connections to one server that one thread keeps at most.
+    pub server_idle_max: usize,
+    /// How often one request is tried again at most.
+    pub retries_max: u32,
+    /// Requests sent again, as a part of all requests in percent, beyond the burst.
+    pub retry_budget_percent: u32,
+    /// Requests that each thread may send again at once, whatever the traffic.
+    pub retry_budget_burst: u32,
+    /// How long a request waits for a server if none can take it.
+    pub wait_timeout: DurationText,
+    /// Requests that wait for a server at most, in each thread.
+    pub waiting_max: usize,
+    /// How often each server's readiness is asked for.
+    pub health_interval: DurationText,
+    /// How long a server may take to answer that.
+    pub health_timeout: DurationText,
+    /// Unanswered checks in a row after which a server counts as dead; from the first on it gets new requests only if no other can.
+    pub health_fall: u32,
+    /// How long asking the cluster for its members may take, waiting for a change included.
+    pub follow_timeout: DurationText,
+    /// Once stopping: how long a connection between two requests is still kept, so that its client can be told.
+    pub drain_idle_timeout: DurationText,
+    /// Once stopping: how long requests may go on.
+    pub drain_timeout: DurationText,
+    /// Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-*`, `Forwarded` and `X-Tenon-Cid` are believed.
+    pub trusted: Vec<String>,
+    /// Whether each request is logged, under the target `access`.
+    pub access_log: bool,
+    /// Log lines that may wait to be written; more are dropped and counted.
+    pub access_log_queue_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            connections_max: 20_000,
+            head_bytes_max: 32 * 1024,
+            request_line_bytes_max: 8 * 1024,
+            headers_max: 100,
+            body_bytes_max: 64 * 1024 * 1024,
+            replay_bytes_max: 64 * 1024,
+            relay_buffer_bytes: 32 * 1024,
+            head_timeout: DurationText::from_secs(10),
+            idle_timeout: DurationText::from_secs(60),
+            body_grace: DurationText::from_secs(5),
+            body_rate_min_bytes: 500,
+            client_stall_timeout: DurationText::from_secs(30),
+            connect_timeout: DurationText::from_secs(1),
+            response_head_timeout: DurationText::from_secs(60),
+            response_idle_timeout: DurationText::from_secs(300),
+            tunnel_idle_timeout: DurationText::from_secs(600),
+            server_idle_timeout: DurationText::from_secs(30),
+            server_idle_max: 256,
+            retries_max: 3,
+            retry_budget_percent: 20,
+            retry_budget_burst: 1_000,
+            wait_timeout: DurationText::from_secs(5),
+            waiting_max: 1_000,
+            health_interval: DurationText::from_secs(1),
+            health_timeout: DurationText::from_secs(1),
+            health_fall: 3,
+            follow_timeout: DurationText::from_secs(30),
+            drain_idle_timeout: DurationText::from_secs(3),
+            drain_timeout: DurationText::from_secs(30),
+            trusted: Vec::new(),
+            access_log: true,
+            access_log_queue_max: 65_536,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_back_and_refuse_unknown_fields() {
+        let text = toml::to_string(&Settings::default()).unwrap();
+        assert_eq!(toml::from_str::<Settings>(&text).unwrap(), Settings::default());
+        assert!(toml::from_str::<Settings>("thread = 1").is_err());
+    }
+}
