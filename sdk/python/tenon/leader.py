@@ -16,26 +16,17 @@ from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from . import payloads, protocol
+from .connection import Connection
 from .context import Request
 from .current import CURRENT
 from .declare import Typed
 from .entry import Entry, Reply
 from .errors import Cancelled
 from .host import Convert, HostReturn
-from .protocol import FLAG_JSON, PREFIX, PREFIX_SIZE_BYTES
+from .monitor import Monitor
+from .protocol import FLAG_JSON
 from .replies import error_reply, refusal, status_reply, too_large_reply
 
-TICK_SECONDS = 0.002
-TICKS_IF_BLOCKED = 2
-TICKS_IN_ANY_CASE = 10
-IDLE_TICKS = 25
-SLOW_TAKEOVERS = 3
-SLOW_RATE = 0.02
-SLOW_SECONDS_MIN = 1.0
-SLOW_SECONDS_MAX = 60.0
-BUFFER_BYTES = 64 << 10
-COPY_LIMIT_BYTES = 32 << 10
-EXIT_PROTOCOL = 76
 EXIT_BUG = 70
 
 _FIXED = protocol.FIXED_HEADER_SIZE_BYTES
@@ -84,21 +75,16 @@ class Runtime:
     """A worker's socket, threads and running requests."""
 
     def __init__(self, sock: socket.socket, thread_limit: int, body_limit_bytes: int = protocol.BODY_LIMIT_BYTES) -> None:
-        self._sock = sock
+        self._connection = Connection(sock, body_limit_bytes)
+        self.send = self._connection.send
         self._thread_limit = thread_limit
         self._body_limit = body_limit_bytes
-        self._send_lock = threading.Lock()
         self._entries: List[Entry] = []
         self._outputs: Dict[str, Typed] = {}
-        # What was received and not read yet: bytes start to end of the buffer. Only the leader touches it.
-        self._buffer = bytearray(BUFFER_BYTES)
-        self._view = memoryview(self._buffer)
-        self._start = 0
-        self._end = 0
-        # Leadership. `_busy` is the request that the leader runs; all of it changes under the mutex.
+        # Leadership. `busy` is the request that the leader runs; all of it changes under the mutex.
         self._mutex = threading.Lock()
         self._leader: Optional[Thread] = None
-        self._busy: Optional[Request] = None
+        self.busy: Optional[Request] = None
         self._idle: List[Thread] = []
         self._count = 0
         self._spare: Optional[Thread] = None
@@ -109,8 +95,7 @@ class Runtime:
         self._waiters: Dict[int, Any] = {}
         self._calls = itertools.count(1)
         self._draining = False
-        self._monitor_sleeps = False
-        self._wake_monitor = threading.Event()
+        self._monitor: Optional[Monitor] = None
         self._aio: Any = None
         self._sink: Any = None
         self._streams: Tuple[Any, ...] = ()
@@ -128,7 +113,8 @@ class Runtime:
 
             self._aio = Loop(self)
         self.send(protocol.HELLO, FLAG_JSON, body=hello)
-        threading.Thread(target=self._monitor, name="tenon-monitor", daemon=True).start()
+        self._monitor = Monitor(self, sink)
+        self._monitor.start()
         first = Thread()
         self._count = 1
         first.leads = True
@@ -146,27 +132,8 @@ class Runtime:
 
     def wake_monitor(self) -> None:
         """Makes the monitor look at what is going on."""
-        if self._monitor_sleeps:
-            self._monitor_sleeps = False
-            self._wake_monitor.set()
-
-    # Sending.
-
-    def send(self, kind: int, flags: int = 0, code: int = 0, call: int = 0, id: int = 0, tail: bytes = b"", body: bytes = b"") -> None:
-        """Sends a frame."""
-        size = len(body)
-        head = PREFIX.pack(_FIXED + len(tail), size, kind, flags, code, call, id) + tail
-        try:
-            if size < COPY_LIMIT_BYTES:
-                with self._send_lock:
-                    self._sock.sendall(head + body)
-            else:
-                with self._send_lock:
-                    self._sock.sendall(head)
-                    self._sock.sendall(body)
-        except OSError:
-            # The server is gone, or closed this worker.
-            os._exit(0)
+        if self._monitor is not None:
+            self._monitor.wake()
 
     def log(self, fields: Dict[str, Any]) -> None:
         """Sends a log line."""
@@ -178,71 +145,13 @@ class Runtime:
 
     # Reading.
 
-    def _fill(self, needed: int) -> None:
-        """Receives until `needed` bytes are there from the start on."""
-        if self._start == self._end:
-            self._start = self._end = 0
-        if self._start + needed > len(self._buffer):
-            size = max(needed, BUFFER_BYTES)
-            rest = bytes(self._view[self._start : self._end])
-            fresh = self._buffer if size == len(self._buffer) else bytearray(size)
-            fresh[: len(rest)] = rest
-            self._buffer, self._view = fresh, memoryview(fresh)
-            self._start, self._end = 0, len(rest)
-        while self._end - self._start < needed:
-            try:
-                size = self._sock.recv_into(self._view[self._end :])
-            except InterruptedError:
-                continue
-            except OSError:
-                size = 0
-            if not size:
-                # The server closed the socket. In whatever thread this is seen, the worker has nobody to work for.
-                os._exit(0)
-            self._end += size
-
-    def _has_frame(self) -> bool:
-        """Whether a whole frame was received."""
-        available = self._end - self._start
-        if available < PREFIX_SIZE_BYTES:
-            return False
-        header_size, body_size = PREFIX.unpack_from(self._buffer, self._start)[:2]
-        return bool(available >= 8 + header_size + body_size)
-
     def _read(self) -> Optional[Request]:
         """Reads a frame and acts on it; gives the request if it is one."""
-        if self._end - self._start < PREFIX_SIZE_BYTES:
-            self._fill(PREFIX_SIZE_BYTES)
-        header_size, body_size, kind, flags, code, call, id = PREFIX.unpack_from(self._buffer, self._start)
-        total = 8 + header_size + body_size
-        if self._end - self._start < total:
-            self._check_sizes(header_size, body_size)
-            self._fill(total)
-        elif header_size < _FIXED:
-            self._check_sizes(header_size, body_size)
-        start = self._start
-        body_at = start + 8 + header_size
-        end = start + total
-        view = self._view
-        tail = bytes(view[start + PREFIX_SIZE_BYTES : body_at]) if header_size > _FIXED else b""
-        body = bytes(view[body_at:end]) if body_size else b""
-        self._start = end
-        if len(self._buffer) > BUFFER_BYTES and end == self._end:
-            # The memory of a large frame is not kept.
-            self._buffer = bytearray(BUFFER_BYTES)
-            self._view = memoryview(self._buffer)
-            self._start = self._end = 0
+        kind, flags, code, call, id, tail, body = self._connection.receive()
         if kind == protocol.REQUEST:
             return self._accept(code, id, flags, tail, body)
         self._control(kind, flags, code, call, id, tail, body)
         return None
-
-    def _check_sizes(self, header_size: int, body_size: int) -> None:
-        try:
-            protocol.check_sizes(header_size, body_size, max(self._body_limit, protocol.BODY_LIMIT_BYTES))
-        except protocol.ProtocolError as error:
-            sys.__stderr__.write(f"tenon worker: the server sent {error}\n")  # type: ignore[union-attr]
-            os._exit(EXIT_PROTOCOL)
 
     def _accept(self, code: int, id: int, flags: int, tail: bytes, body: bytes) -> Optional[Request]:
         if code >= len(self._entries):
@@ -314,6 +223,8 @@ class Runtime:
             return
         pending = self._pending
         mutex = self._mutex
+        monitor = self._monitor
+        assert monitor is not None
         while True:
             request = self._oldest_pending() if pending else self._read()
             if request is None:
@@ -326,14 +237,14 @@ class Runtime:
                 continue
             entry.runs += 1
             # From here on the monitor may make another thread the leader.
-            self._busy = request
-            if self._monitor_sleeps:
-                self.wake_monitor()
+            self.busy = request
+            if monitor.sleeps:
+                monitor.wake()
             self.execute(request, me)
             with mutex:
                 if self._leader is not me:
                     return
-                self._busy = None
+                self.busy = None
 
     def _queue_as_spare(self, request: Optional[Request]) -> bool:
         """The spare leader's part: queues a request and, if a thread is free by now, lets that one lead."""
@@ -360,7 +271,7 @@ class Runtime:
     def _promote(self, thread: Thread) -> None:
         """Makes a parked thread the leader; the mutex is held."""
         self._leader = thread
-        self._busy = None
+        self.busy = None
         thread.leads = True
         thread.lock.release()
 
@@ -431,68 +342,21 @@ class Runtime:
             stream.flush()
         os._exit(EXIT_BUG)
 
-    # Watching the leader.
+    @property
+    def leader_native_id(self) -> int:
+        """The leader, as the operating system calls it."""
+        return self._leader.native_id if self._leader is not None else 0
 
-    def _monitor(self) -> None:
-        last: Optional[Request] = None
-        ticks = idle = 0
-        while True:
-            time.sleep(TICK_SECONDS)
-            if self._sink.has_dropped:
-                self._sink.report()
-                idle = 0
-            busy = self._busy
-            if busy is None:
-                last = None
-                idle += 1
-                if idle >= IDLE_TICKS:
-                    self._sleep_monitor()
-                    idle = 0
-                continue
-            idle = 0
-            if busy is not last:
-                last, ticks = busy, 0
-                continue
-            ticks += 1
-            if ticks >= TICKS_IN_ANY_CASE or (ticks >= TICKS_IF_BLOCKED and self._leader_is_blocked()):
-                self._take_over(busy)
-                last = None
-
-    def _sleep_monitor(self) -> None:
-        self._wake_monitor.clear()
-        self._monitor_sleeps = True
-        if self._busy is None and not self._sink.has_dropped:
-            self._wake_monitor.wait()
-        self._monitor_sleeps = False
-
-    def _leader_is_blocked(self) -> bool:
-        leader = self._leader
-        try:
-            with open(f"/proc/self/task/{leader.native_id}/stat", "rb") as file:  # type: ignore[union-attr]
-                return file.read(128).rpartition(b")")[2][1:2] in b"SD"
-        except OSError:
-            return False
-
-    def _take_over(self, busy: Request) -> None:
-        """Makes another thread the leader, as this one runs a long handler."""
+    def take_over(self, busy: Request) -> bool:
+        """Makes another thread the leader if this one still runs the same handler."""
         with self._mutex:
-            if self._busy is not busy:
-                return
+            if self.busy is not busy:
+                return False
             follower = self._follower()
             if follower is None:
-                return
+                return False
             self._promote(follower)
-        # A thread that waits for the interpreter looks blocked too, so it is the rate that makes a service slow.
-        entry = busy._entry
-        if entry.runs > 1000:
-            entry.runs //= 2
-            entry.takeovers //= 2
-            entry.slow_seconds = 0.0
-        entry.takeovers += 1
-        if entry.takeovers >= SLOW_TAKEOVERS and entry.takeovers > entry.runs * SLOW_RATE:
-            entry.slow_seconds = min(max(entry.slow_seconds * 2, SLOW_SECONDS_MIN), SLOW_SECONDS_MAX)
-            entry.slow_until = time.monotonic() + entry.slow_seconds
-            entry.runs = entry.takeovers = 0
+            return True
 
     # Running.
 
@@ -571,12 +435,12 @@ class Runtime:
             leads = self._leader is me
             if leads:
                 # The monitor must not make another thread read while this one does.
-                self._busy = None
+                self.busy = None
         if not leads:
             waiter.lock.acquire()
             return
         while not waiter.is_over:
-            if self._pending and not self._has_frame() and self._hand_over():
+            if self._pending and not self._connection.has_frame() and self._hand_over():
                 waiter.lock.acquire()
                 return
             other = self._read()
@@ -587,7 +451,7 @@ class Runtime:
             else:
                 self._pending.append(other)
         with self._mutex:
-            self._busy = request
+            self.busy = request
 
     def _hand_over(self) -> bool:
         """Makes another thread the leader if there is one."""
