@@ -95,7 +95,7 @@ pub enum Credentials {
 pub trait Outgoing: Send + Sync + fmt::Debug {
     /// Does one operation. Ends by the call's deadline, and by the connection's own timeout.
     ///
-    /// It may be dropped at any await point; the connection stays usable.
+    /// It may be dropped at any await point; the connection stays usable. Messages don't repeat the connection's name.
     async fn call(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError>;
 
     /// Reaches the other side in the cheapest way that proves that calls can work, and says in a few words what it saw.
@@ -112,7 +112,7 @@ pub trait Outgoing: Send + Sync + fmt::Debug {
 /// A call of an outgoing connection.
 #[derive(Debug, Clone, Default)]
 pub struct OutgoingCall {
-    /// What to do, in the technology's own words: `get`, `execute`, …
+    /// What to do, in the technology's own words: `get`, `execute`, …; each knows `ping`, too.
     pub operation: String,
     /// The operation's arguments, a JSON object or null.
     pub arguments: Value,
@@ -127,9 +127,9 @@ pub struct OutgoingCall {
 /// What came of a call.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OutgoingReply {
-    /// The result as JSON.
+    /// The result as JSON, if it is small by nature; null if the body is the result.
     pub result: Value,
-    /// Raw data that goes with it.
+    /// The result, or data that goes with it.
     pub body: Bytes,
 }
 

@@ -30,12 +30,12 @@ impl Connector for Rest {
     fn outgoing(
         &self,
         kind: &str,
-        name: &ObjectName,
+        _name: &ObjectName,
         body: &Value,
         context: &OutgoingContext,
     ) -> Option<Result<Arc<dyn Outgoing>, ConnectorError>> {
         (kind == RestOutgoing::NAME).then(|| {
-            let connection = RestConnection::new(name, read_body(body)?, context)?;
+            let connection = RestConnection::new(read_body(body)?, context)?;
             Ok(Arc::new(connection) as Arc<dyn Outgoing>)
         })
     }

@@ -13,7 +13,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, RETRY_AF
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tenon_model::{FieldProblem, ObjectName, Random};
+use tenon_model::{FieldProblem, Random};
 use tokio::time::Instant;
 
 use super::client::{Client, Limits, Outbound, SendError};
@@ -27,7 +27,6 @@ use crate::connector::{
 /// A live outgoing REST connection.
 #[derive(Debug)]
 pub(super) struct RestConnection {
-    name: ObjectName,
     config: RestOutgoing,
     url: UrlTemplate,
     /// Sent with each request; a call's own headers come before them.
@@ -47,15 +46,13 @@ struct Arguments {
     /// Path parameters; the rest becomes the query string.
     params: Option<Map<String, Value>>,
     headers: Option<Map<String, Value>>,
+    /// Stands in for the connection's own timeout.
+    timeout_ms: Option<u64>,
 }
 
 impl RestConnection {
     /// The connection of a config. Nothing is connected yet.
-    pub(super) fn new(
-        name: &ObjectName,
-        config: RestOutgoing,
-        context: &OutgoingContext,
-    ) -> Result<Self, ConnectorError> {
+    pub(super) fn new(config: RestOutgoing, context: &OutgoingContext) -> Result<Self, ConnectorError> {
         let url: UrlTemplate = config
             .url
             .parse()
@@ -71,7 +68,6 @@ impl RestConnection {
             response_limit_bytes: config.response_limit_bytes,
         };
         Ok(Self {
-            name: name.clone(),
             headers: standing_headers(&config, &url)?,
             credentials: credential_headers(config.security.as_deref(), context)?,
             client: Client::new(Dialer::new(&url.origin, &ca_file, config.tls_verify)?, limits),
@@ -83,7 +79,8 @@ impl RestConnection {
         })
     }
 
-    fn outbound(&self, call: OutgoingCall) -> Result<Outbound, OutgoingError> {
+    /// The request of a call, and by when it must have ended.
+    fn outbound(&self, call: OutgoingCall) -> Result<(Outbound, Instant), OutgoingError> {
         let method = method_of(&call.operation)?;
         let arguments: Arguments = match call.arguments {
             Value::Null => Arguments::default(),
@@ -103,10 +100,14 @@ impl RestConnection {
             headers.insert(name, value);
         }
         headers.extend(self.credentials.clone());
-        Ok(Outbound {
+        let timeout = arguments
+            .timeout_ms
+            .map_or(self.config.timeout.0, Duration::from_millis);
+        let outbound = Outbound {
             head: head(method, &target, headers)?,
             body: call.body,
-        })
+        };
+        Ok((outbound, earliest(timeout, call.deadline)))
     }
 
     /// Sends until there is an answer that is none of those to try again after, or the retries or the time are used up.
@@ -129,7 +130,7 @@ impl RestConnection {
                     retries += 1;
                     tokio::time::sleep(wait).await;
                 }
-                None => return answer.map_err(|error| self.explain(error)),
+                None => return answer.map_err(explain),
             }
         }
     }
@@ -186,26 +187,6 @@ impl RestConnection {
         })
     }
 
-    fn explain(&self, error: SendError) -> OutgoingError {
-        let name = &self.name;
-        match error {
-            SendError::NotSent(message) => OutgoingError::Unavailable(format!("{name}: {message}")),
-            SendError::Closed => OutgoingError::Unavailable(format!("{name} was closed")),
-            SendError::Broken(message) => OutgoingError::Timeout(format!(
-                "{name}: the connection broke before the answer ({message}); the request may have been carried out"
-            )),
-            SendError::TimedOut => OutgoingError::Timeout(format!(
-                "{name}: no answer in time; the request may have been carried out"
-            )),
-            SendError::BadAnswer(message) => OutgoingError::Failed(format!("{name}: {message}")),
-        }
-    }
-
-    fn deadline(&self, deadline: Option<Instant>) -> Instant {
-        let own = Instant::now() + self.config.timeout.0;
-        deadline.map_or(own, |deadline| deadline.min(own))
-    }
-
     /// Counts what came of a call.
     fn counted<T>(&self, result: Result<T, OutgoingError>) -> Result<T, OutgoingError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
@@ -220,13 +201,18 @@ impl RestConnection {
 impl Outgoing for RestConnection {
     async fn call(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
         if !self.config.is_active {
-            return Err(OutgoingError::Unavailable(format!(
-                "{} is switched off (is_active)",
-                self.name
-            )));
+            return Err(OutgoingError::Unavailable(
+                "the connection is switched off (is_active)".to_owned(),
+            ));
         }
-        let deadline = self.deadline(call.deadline);
-        let outbound = self.outbound(call)?;
+        if call.operation == "ping" {
+            let said = self.ping(call.deadline).await?;
+            return Ok(OutgoingReply {
+                result: Value::String(said),
+                body: Bytes::new(),
+            });
+        }
+        let (outbound, deadline) = self.outbound(call)?;
         let response = self.counted(self.send(outbound, deadline).await)?;
         Ok(reply(response))
     }
@@ -242,9 +228,9 @@ impl Outgoing for RestConnection {
             head: head(method.clone(), &target, headers)?,
             body: Bytes::new(),
         };
-        let deadline = self.deadline(deadline);
+        let deadline = earliest(self.config.timeout.0, deadline);
         let answer = self.client.send(&outbound, deadline).await;
-        let status = self.counted(answer.map_err(|error| self.explain(error)))?.status();
+        let status = self.counted(answer.map_err(explain))?.status();
         let said = format!(
             "{method} {}{} was answered with {status}",
             self.url.origin.authority,
@@ -277,6 +263,26 @@ impl Outgoing for RestConnection {
     }
 }
 
+fn explain(error: SendError) -> OutgoingError {
+    match error {
+        SendError::NotSent(message) => OutgoingError::Unavailable(message),
+        SendError::Closed => OutgoingError::Unavailable("the connection was closed".to_owned()),
+        SendError::Broken(message) => OutgoingError::Timeout(format!(
+            "the connection broke before the answer ({message}); the request may have been carried out"
+        )),
+        SendError::TimedOut => {
+            OutgoingError::Timeout("no answer in time; the request may have been carried out".to_owned())
+        }
+        SendError::BadAnswer(message) => OutgoingError::Failed(message),
+    }
+}
+
+/// When this much time has passed, or at the caller's deadline if that is earlier.
+fn earliest(timeout: Duration, deadline: Option<Instant>) -> Instant {
+    let own = Instant::now() + timeout;
+    deadline.map_or(own, |deadline| deadline.min(own))
+}
+
 fn method_of(operation: &str) -> Result<Method, OutgoingError> {
     Ok(match operation {
         "get" => Method::GET,
@@ -288,7 +294,7 @@ fn method_of(operation: &str) -> Result<Method, OutgoingError> {
         "head" => Method::HEAD,
         other => {
             return Err(OutgoingError::Invalid(format!(
-                "'{other}' is no operation of a REST connection; there are get, post, put, patch, delete, options and head"
+                "'{other}' is no operation of a REST connection; there are get, post, put, patch, delete, options, head and ping"
             )));
         }
     })

@@ -347,6 +347,21 @@ async fn safe_methods_are_retried_after_temporary_failures() {
 }
 
 #[tokio::test]
+async fn a_call_may_bring_its_own_timeout_and_ping_is_an_operation_too() {
+    let server = server().await;
+    let body = json!({"url": format!("http://{}/slow", server.address)});
+    let connection = connect(KIND, &body, &context());
+    let error = connection
+        .call(call("get", json!({"timeout_ms": 100})))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OutgoingError::Timeout(_)), "{error:?}");
+    let reply = connection.call(call("ping", json!({}))).await.unwrap();
+    assert!(reply.result.as_str().unwrap().contains("200 OK"), "{reply:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn redirects_are_followed_when_allowed_and_never_to_another_host() {
     let server = server().await;
     let url = format!("http://{}/{{page}}", server.address);
