@@ -21,6 +21,7 @@ mod connector;
 mod path;
 mod rest;
 mod settings;
+mod sql;
 mod tls;
 
 pub use connector::{
@@ -32,7 +33,7 @@ pub use settings::Settings;
 
 /// Every connector there is. This is the list to which a new one is added.
 pub fn connectors() -> Vec<Box<dyn Connector>> {
-    vec![Box::new(rest::Rest)]
+    vec![Box::new(rest::Rest), Box::new(sql::Sql)]
 }
 
 /// Every kind of every connector.

@@ -1,0 +1,42 @@
+//! SQL: connections to PostgreSQL and SQLite databases.
+
+mod config;
+mod outgoing;
+mod pool;
+mod postgres;
+mod sqlite;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tenon_model::{Kind, KindConfig, ObjectName};
+
+use self::config::SqlOutgoing;
+use self::outgoing::SqlConnection;
+use crate::connector::{Connector, ConnectorError, Outgoing, OutgoingContext, read_body};
+
+/// The connector of kind `sql-outgoing`.
+#[derive(Debug)]
+pub(crate) struct Sql;
+
+impl Connector for Sql {
+    fn kinds(&self) -> Vec<Kind> {
+        vec![Kind::of::<SqlOutgoing>()]
+    }
+
+    fn outgoing(
+        &self,
+        kind: &str,
+        _name: &ObjectName,
+        body: &Value,
+        context: &OutgoingContext,
+    ) -> Option<Result<Arc<dyn Outgoing>, ConnectorError>> {
+        (kind == SqlOutgoing::NAME).then(|| {
+            let connection = SqlConnection::new(&read_body(body)?, context)?;
+            Ok(Arc::new(connection) as Arc<dyn Outgoing>)
+        })
+    }
+}
