@@ -1,5 +1,6 @@
 //! Tenon: one binary that plays every role of a cluster and is its command line.
 
+mod catalog;
 mod cli;
 mod environment;
 mod failure;

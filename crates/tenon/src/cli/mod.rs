@@ -2,10 +2,18 @@
 
 mod completions;
 mod component;
+mod control;
+mod deployment;
+mod job;
 mod logs;
+mod manifests;
+mod objects;
+mod openapi;
 mod output;
 mod quickstart;
 mod restart;
+mod secret;
+mod service;
 mod start;
 mod status;
 mod stop;
@@ -73,6 +81,39 @@ enum Command {
     Wait(wait::Wait),
     /// Show the logs of an environment or a component
     Logs(logs::Logs),
+    /// List, show and invoke services
+    #[command(subcommand)]
+    Service(service::Service),
+    /// Deploy files with services to every server
+    Deploy(deployment::Deploy),
+    /// List, show and roll back deployments
+    #[command(subcommand)]
+    Deployment(deployment::Deployment),
+    /// Check manifests without a cluster
+    Validate(manifests::Validate),
+    /// Show what applying manifests would change
+    Plan(manifests::PlanCommand),
+    /// Apply manifests: all of it or nothing
+    Apply(manifests::Apply),
+    /// Print every object as a manifest
+    Export(manifests::Export),
+    /// List kinds, or objects of a kind, or print an object
+    Get(objects::Get),
+    /// Show everything about an object, or what the fields of a kind mean
+    Describe(objects::Describe),
+    /// Delete an object
+    Delete(objects::Delete),
+    /// List and try outgoing connections
+    #[command(subcommand)]
+    Outgoing(objects::Outgoing),
+    /// List and run jobs, and show what became of them
+    #[command(subcommand)]
+    Job(job::Job),
+    /// Set, list and delete secrets
+    #[command(subcommand)]
+    Secret(secret::Secret),
+    /// Print the OpenAPI document of the control API
+    Openapi(openapi::OpenApi),
     /// Print a script that completes commands in a shell
     Completions(completions::Completions),
     /// Print the version
@@ -101,6 +142,20 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
         Command::Status(command) => command.run(global),
         Command::Wait(command) => command.run(global),
         Command::Logs(command) => command.run(global),
+        Command::Service(command) => command.run(global),
+        Command::Deploy(command) => command.run(global),
+        Command::Deployment(command) => command.run(global),
+        Command::Validate(command) => command.run(global),
+        Command::Plan(command) => command.run(global),
+        Command::Apply(command) => command.run(global),
+        Command::Export(command) => command.run(global),
+        Command::Get(command) => command.run(global),
+        Command::Describe(command) => command.run(global),
+        Command::Delete(command) => command.run(global),
+        Command::Outgoing(command) => command.run(global),
+        Command::Job(command) => command.run(global),
+        Command::Secret(command) => command.run(global),
+        Command::Openapi(command) => command.run(global),
         Command::Completions(command) => command.run(global),
         Command::Version(command) => command.run(global),
         Command::Supervise(command) => command.run(),

@@ -342,10 +342,9 @@ impl Supervisor {
 
     /// Does what the command line asks for.
     fn obey(&mut self, order: &Message) -> anyhow::Result<()> {
-        if self.stopping {
-            anyhow::bail!("the environment is being stopped");
-        }
         match order {
+            Message::Shutdown if self.stopping => Ok(()),
+            _ if self.stopping => anyhow::bail!("the environment is being stopped"),
             Message::Start { components } => self.want(components, Desired::Running),
             Message::Stop { components } => self.want(components, Desired::Stopped),
             Message::Restart { component } => {

@@ -1,0 +1,128 @@
+//! Calls to the cluster: any of its servers, as the operator of the environment.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tenon_control::{Addresses, ControlClient, ControlError, ControlSettings, Identity};
+use tenon_model::{Problem, Role};
+use tenon_protocol::control::Endpoint;
+
+use super::Global;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, fail};
+
+/// How long a write waits until every live server serves it.
+pub(super) const WAIT_MS: u64 = 10_000;
+
+/// The cluster, for a command.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    client: ControlClient,
+    runtime: tokio::runtime::Runtime,
+    environment: Environment,
+}
+
+impl Cluster {
+    /// The cluster of the environment that the command is about. Nothing is sent yet.
+    pub(super) fn of(global: &Global) -> anyhow::Result<Self> {
+        let environment = global.target(None)?.environment;
+        let components = environment.components()?;
+        let addresses: Vec<String> = components
+            .iter()
+            .filter(|component| component.role == Role::Server)
+            .filter_map(|component| component.addresses.control)
+            .map(|address| address.to_string())
+            .collect();
+        if addresses.is_empty() {
+            fail!(
+                Unreachable,
+                format!("{} has no server to ask", environment.layout().root().display()),
+                ""
+            );
+        }
+        let ca = environment.layout().ca();
+        let identity = Identity::load(&ca.join("ca.pem"), &ca.join(Role::Operator.as_str()))
+            .context("the operator's certificate can't be used")?;
+        let client = ControlClient::new(
+            &identity,
+            Role::Server,
+            Addresses::new(addresses),
+            ControlSettings::default(),
+        )?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            client,
+            runtime,
+            environment,
+        })
+    }
+
+    /// The environment whose cluster this is.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Calls an endpoint.
+    pub(super) fn call<E: Endpoint>(&self, params: &E::Params, body: &E::Body) -> anyhow::Result<E::Reply> {
+        let called = self.runtime.block_on(self.client.call::<E>(params, body));
+        called.map_err(failure)
+    }
+
+    /// Calls an endpoint whose answer may take so long.
+    pub(super) fn call_within<E: Endpoint>(
+        &self,
+        params: &E::Params,
+        body: &E::Body,
+        timeout: Duration,
+    ) -> anyhow::Result<E::Reply> {
+        let called = self
+            .runtime
+            .block_on(self.client.call_within::<E>(params, body, timeout));
+        called.map_err(failure)
+    }
+
+    /// Calls an endpoint and gives the problem that it answers with to the caller, who can say more about it.
+    pub(super) fn try_call<E: Endpoint>(
+        &self,
+        params: &E::Params,
+        body: &E::Body,
+    ) -> anyhow::Result<Result<E::Reply, Problem>> {
+        match self.runtime.block_on(self.client.call::<E>(params, body)) {
+            Ok(reply) => Ok(Ok(reply)),
+            Err(ControlError::Problem(problem)) => Ok(Err(*problem)),
+            Err(error) => Err(failure(error)),
+        }
+    }
+}
+
+/// The failure that a problem is for the command line.
+pub(super) fn problem_failure(problem: &Problem) -> Failure {
+    let exit = match problem.status {
+        400 | 409 | 412 | 413 | 422 => Exit::Invalid,
+        404 => Exit::NotFound,
+        503 => Exit::Unreachable,
+        504 => Exit::TimedOut,
+        _ => Exit::Failed,
+    };
+    let hint = if problem.cid.is_empty() {
+        String::new()
+    } else {
+        format!("its correlation id in the logs is {}", problem.cid)
+    };
+    // What the user did wrong is in the answer; only defects are worth a look at the logs.
+    let hint = if problem.status >= 500 { hint } else { String::new() };
+    Failure::new(exit, problem.to_string(), hint)
+}
+
+fn failure(error: ControlError) -> anyhow::Error {
+    match error {
+        ControlError::Problem(problem) => problem_failure(&problem).into(),
+        ControlError::Unreachable { addresses, .. } => Failure::new(
+            Exit::Unreachable,
+            format!("no server answers at {}", addresses.join(", ")),
+            "look with `tenon status`, start with `tenon start`",
+        )
+        .into(),
+        other => anyhow::Error::new(other),
+    }
+}
