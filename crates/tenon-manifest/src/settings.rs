@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Limits on manifests, so that no file can take memory or time without end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "each is a limit and says so")]
 pub struct Settings {
     /// The most bytes of one file.
     pub file_bytes_max: u64,

@@ -98,7 +98,7 @@ pub enum Overlap {
     Queue,
     /// It runs beside the run before.
     Allow,
-    /// Runs that still wait give way to it; one that is running is finished first.
+    /// Runs that still wait are skipped, one that is being run is ended, and then it runs.
     Replace,
 }
 

@@ -19,7 +19,7 @@ pub fn read_file(path: &Path, settings: &Settings) -> ManifestFile {
 /// under its path below the folder. Hidden files and folders are left out.
 pub fn read_dir(folder: &Path, settings: &Settings) -> io::Result<Vec<ManifestFile>> {
     let mut paths = Vec::new();
-    collect(folder, settings, settings.folder_depth_max, &mut paths)?;
+    collect(folder, settings.folder_depth_max, &mut paths)?;
     paths.sort();
     let mut files: Vec<ManifestFile> = paths
         .iter()
@@ -40,7 +40,7 @@ pub fn read_dir(folder: &Path, settings: &Settings) -> io::Result<Vec<ManifestFi
     Ok(files)
 }
 
-fn collect(folder: &Path, settings: &Settings, depth: usize, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path
@@ -51,7 +51,7 @@ fn collect(folder: &Path, settings: &Settings, depth: usize, paths: &mut Vec<Pat
         }
         if path.is_dir() {
             if depth > 0 {
-                collect(&path, settings, depth - 1, paths)?;
+                collect(&path, depth - 1, paths)?;
             }
         } else if path.extension().is_some_and(|extension| {
             ["yaml", "yml", "json"]
@@ -75,7 +75,7 @@ fn text_of(path: &Path, settings: &Settings) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = error.as_bytes()[..place].split(|byte| *byte == b'\n').count();
         format!("the file is not UTF-8: line {line} has a byte that is no text")
     })
 }

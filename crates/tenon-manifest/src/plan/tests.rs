@@ -85,7 +85,14 @@ fn show(plan: &Plan) -> String {
 
 fn refused(current: &[Object], request: &ApplyRequest) -> String {
     let problems = planned(current, request).expect_err("a refusal");
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
+    lines(&problems)
+}
+
+fn lines(problems: &[ObjectProblem]) -> String {
+    problems.iter().fold(String::new(), |mut text, problem| {
+        writeln!(text, "{problem}").unwrap();
+        text
+    })
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What users are told about wrong manifests.
 
+use std::fmt::Write;
+
 use serde_json::json;
 
 use super::{check_fields, validate};
@@ -12,10 +14,11 @@ fn problems(texts: &[(&str, &str)]) -> String {
         .iter()
         .map(|(path, text)| ManifestFile::parse(*path, text, &Settings::default()))
         .collect();
-    validate(&files, &catalog())
-        .iter()
-        .map(|problem| format!("{problem}\n"))
-        .collect()
+    let problems = validate(&files, &catalog());
+    problems.iter().fold(String::new(), |mut text, problem| {
+        writeln!(text, "{problem}").unwrap();
+        text
+    })
 }
 
 #[test]

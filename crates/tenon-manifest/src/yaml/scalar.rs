@@ -16,8 +16,10 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
         }
         _ => {}
     }
-    if let Some(number) = radix_number(text) {
-        return number.ok_or_else(|| too_large(text)).map(Value::from);
+    if let Some((digits, radix)) = radix_digits(text) {
+        return u64::from_str_radix(digits, radix)
+            .map(Value::from)
+            .map_err(|_| too_large(text));
     }
     let Some(shape) = decimal_shape(text) else {
         return Ok(Value::String(text.to_owned()));
@@ -41,17 +43,12 @@ fn too_large(text: &str) -> String {
     format!("{text} is too large for a number; put it in quotes to make it a text")
 }
 
-/// `0x1f` and `0o17`: the number, or none in it if it is too large.
-fn radix_number(text: &str) -> Option<Option<u64>> {
-    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
-        if let Some(digits) = text.strip_prefix(prefix)
-            && !digits.is_empty()
-            && digits.chars().all(|digit| digit.is_digit(radix))
-        {
-            return Some(u64::from_str_radix(digits, radix).ok());
-        }
-    }
-    None
+/// The digits of `0x1f` and `0o17`, and what they count in.
+fn radix_digits(text: &str) -> Option<(&str, u32)> {
+    [("0x", 16), ("0o", 8)].into_iter().find_map(|(prefix, radix)| {
+        let digits = text.strip_prefix(prefix)?;
+        (!digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix))).then_some((digits, radix))
+    })
 }
 
 #[derive(PartialEq, Eq)]

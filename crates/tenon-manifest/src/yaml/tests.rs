@@ -1,5 +1,7 @@
 //! What is written reads back; what is read means what people expect; what is too much is refused.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -85,14 +87,18 @@ fn broken_texts_are_refused_with_their_place() {
     };
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
     for (from, to) in "abcdefghi".chars().zip("bcdefghij".chars()) {
-        bomb.push_str(&format!(
-            "{to}: &{to} [*{from},*{from},*{from},*{from},*{from},*{from},*{from},*{from},*{from}]\n"
-        ));
+        writeln!(
+            bomb,
+            "{to}: &{to} [*{from},*{from},*{from},*{from},*{from},*{from},*{from},*{from},*{from}]"
+        )
+        .unwrap();
     }
     let deep = "[".repeat(10_000);
-    let deep_block = (0..200)
-        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-        .collect::<String>();
+    let deep_block = (0..200).fold(String::new(), |text, depth| {
+        text + &" ".repeat(depth)
+            + "a:
+"
+    });
     let texts = [
         "a: [1, 2",
         "a: b: c",
