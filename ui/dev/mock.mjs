@@ -10,6 +10,10 @@ import * as data from "./data.mjs";
 const port = Number(process.env.PORT ?? 8190);
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+// The same as the dashboard's (crates/tenon-dashboard/src/guard.rs), so that what it forbids is noticed here.
+const CONTENT_SECURITY_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 let down = false;
 
 /** @typedef {{ status: number, body: unknown, headers?: Record<string, string> }} Answer */
@@ -220,7 +224,12 @@ createServer(async (request, response) => {
   const url = new URL(request.url ?? "/", "http://mock");
   if (!url.pathname.startsWith("/api/") && !url.pathname.startsWith("/mock/")) {
     const { content, type } = await file(url.pathname);
-    response.writeHead(200, { "content-type": type ?? "application/octet-stream" }).end(content);
+    response
+      .writeHead(200, {
+        "content-type": type ?? "application/octet-stream",
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+      })
+      .end(content);
     return;
   }
   const { status, body, headers } = answer(

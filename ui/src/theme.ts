@@ -1,5 +1,4 @@
 import {
-  Alert,
   Button,
   createTheme,
   localStorageColorSchemeManager,
@@ -29,10 +28,23 @@ const teal: MantineColorsTuple = [
   "#0c4a46",
 ];
 
+const dark: MantineColorsTuple = [
+  "#d6dbe0",
+  "#b9c1c9",
+  "#98a2ac",
+  "#6f7983",
+  "#3a4148",
+  "#2d3238",
+  "#22262b",
+  "#1b1e22",
+  "#15181b",
+  "#0f1113",
+];
+
 const field = { defaultProps: { size: "sm" } };
 
 export const theme = createTheme({
-  colors: { teal },
+  colors: { dark, teal },
   primaryColor: "teal",
   primaryShade: { light: 7, dark: 6 },
   autoContrast: true,
@@ -45,7 +57,6 @@ export const theme = createTheme({
   fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "19px" },
   headings: { fontWeight: "600", sizes: { h1: { fontSize: "20px" }, h2: { fontSize: "15px" } } },
   components: {
-    Alert: Alert.extend({ defaultProps: { variant: "light", radius: "sm" } }),
     Button: Button.extend({ defaultProps: { size: "xs" } }),
     Modal: Modal.extend({
       defaultProps: { centered: true, radius: "md", transitionProps: { duration: 100 } },

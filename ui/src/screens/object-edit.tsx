@@ -1,5 +1,5 @@
 // Creates and changes objects with a form made of their kind's schema.
-import { Alert, Button, Group, TextInput } from "@mantine/core";
+import { Button, Group, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { ApiError, api, unwrap } from "../api/client";
@@ -8,7 +8,7 @@ import type { KindDescription, TenonObject } from "../api/types";
 import { asSchema, fieldsOf, type JsonObject, otherProblems } from "../form/schema";
 import { SchemaForm } from "../form/schema-form";
 import { navigate, path } from "../router";
-import { Code, Empty, Failure, PageTitle, Panel, Pending } from "../ui/parts";
+import { Code, Empty, Failure, Note, PageTitle, Panel, Pending } from "../ui/parts";
 
 /** How long a write waits for all servers to serve it before it is answered all the same. */
 const WAIT_MS = 3000;
@@ -101,10 +101,10 @@ function Editor({ kind, object }: { kind: KindDescription; object?: TenonObject 
       }}
     >
       {object?.manifest && (
-        <Alert color="orange">
+        <Note level="warning">
           This object comes from <Code>{object.manifest}</Code>. Change it there to make it last: the file's
           next change overwrites what is saved here.
-        </Alert>
+        </Note>
       )}
       <TextInput
         label="Name"
@@ -122,13 +122,9 @@ function Editor({ kind, object }: { kind: KindDescription; object?: TenonObject 
       />
       <SchemaForm schema={schema} value={body} onChange={setBody} problems={problems} />
       {conflict && (
-        <Alert
-          color="orange"
-          title={object ? "Somebody else changed it meanwhile" : "The name is taken"}
-          role="alert"
-        >
+        <Note level="warning" title={object ? "Somebody else changed it meanwhile" : "The name is taken"}>
           {object ? (
-            <>
+            <div>
               Your changes are not saved.{" "}
               <Button
                 variant="light"
@@ -136,16 +132,16 @@ function Editor({ kind, object }: { kind: KindDescription; object?: TenonObject 
               >
                 Load the newer version
               </Button>
-            </>
+            </div>
           ) : (
-            "Choose another, or edit the object that has it."
+            <div>Choose another, or edit the object that has it.</div>
           )}
-        </Alert>
+        </Note>
       )}
       {save.error && !conflict && (problems.length === 0 || loose.length > 0) ? (
         <Failure error={save.error} />
       ) : null}
-      {problems.length > loose.length && <Alert color="red">The marked fields are not right yet.</Alert>}
+      {problems.length > loose.length && <Note level="down">The marked fields are not right yet.</Note>}
       <Group justify="flex-end" gap="xs">
         <Button variant="default" onClick={() => navigate(cancelTo)}>
           Cancel

@@ -1,4 +1,4 @@
-import { Alert, Button } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, unwrap } from "../api/client";
@@ -9,7 +9,7 @@ import { millis, pretty } from "../format";
 import { Link, navigate, path } from "../router";
 import { Confirm } from "../ui/confirm";
 import { Icon } from "../ui/icons";
-import { Code, CodeBlock, PageTitle, Panel, Pending } from "../ui/parts";
+import { Code, CodeBlock, Note, PageTitle, Panel, Pending } from "../ui/parts";
 import { Instant } from "../ui/time";
 
 export function ObjectScreen({ kind, name }: { kind: string; name: string }) {
@@ -116,10 +116,10 @@ function Detail({ object, schema }: { object: TenonObject; schema: Schema }) {
   return (
     <>
       {object.manifest && (
-        <Alert color="gray" mb="md">
+        <Note level="unknown">
           From the manifest <Code>{object.manifest}</Code>. What is changed here holds until that file
           changes.
-        </Alert>
+        </Note>
       )}
       <div className="columns columns-wide-left">
         <Panel title="Fields" padded>

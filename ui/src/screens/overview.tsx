@@ -122,19 +122,27 @@ function Notices() {
 function Components(props: { components: ComponentStatus[]; revision: number; deployment: number }) {
   return (
     <div className="scroll">
-      <Table miw={940} className="fixed-table">
+      <Table miw={1000} className="fixed-table">
         <Table.Thead>
           <Table.Tr>
-            <Table.Th w="14%">Name</Table.Th>
-            <Table.Th w="11%">Role</Table.Th>
-            <Table.Th w="22%">State</Table.Th>
+            <Table.Th w="13%">Name</Table.Th>
+            <Table.Th w="10%">Role</Table.Th>
+            <Table.Th w="18%">State</Table.Th>
             <Table.Th w="6%">Ready</Table.Th>
             <Table.Th w="7%">Version</Table.Th>
-            <Table.Th className="num">Uptime</Table.Th>
-            <Table.Th className="num">Memory</Table.Th>
-            <Table.Th w="15%">Address</Table.Th>
-            <Table.Th className="num">Deployment</Table.Th>
-            <Table.Th className="num">Revision</Table.Th>
+            <Table.Th w="8%" className="num">
+              Uptime
+            </Table.Th>
+            <Table.Th w="8%" className="num">
+              Memory
+            </Table.Th>
+            <Table.Th w="13%">Address</Table.Th>
+            <Table.Th w="9%" className="num">
+              Deployment
+            </Table.Th>
+            <Table.Th w="8%" className="num">
+              Revision
+            </Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>

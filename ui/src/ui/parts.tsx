@@ -1,5 +1,5 @@
 // The small parts that every screen is made of.
-import { ActionIcon, Alert, Button, CopyButton, Loader, TextInput, Title, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, CopyButton, Loader, TextInput, Title, Tooltip } from "@mantine/core";
 import { type ReactNode, useEffect, useRef } from "react";
 import { ApiError } from "../api/client";
 import { Link, navigate } from "../router";
@@ -61,15 +61,26 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
+/** Something to know before going on. */
+export function Note(props: { level: "unknown" | "warning" | "down"; title?: string; children?: ReactNode }) {
+  return (
+    <div className="note" data-level={props.level} role={props.level === "unknown" ? undefined : "alert"}>
+      {props.title && <strong>{props.title}</strong>}
+      {props.children}
+    </div>
+  );
+}
+
 /** What went wrong, and the correlation id to find it by in the logs. */
 export function Failure({ error, title }: { error: unknown; title?: string }) {
   const known = error instanceof ApiError ? error : null;
   const message = error instanceof Error ? error.message : String(error);
+  const heading = title ?? known?.title ?? "Something went wrong";
   return (
-    <Alert color="red" title={title ?? known?.title ?? "Something went wrong"} role="alert">
-      {message !== (title ?? known?.title) && <div>{message}</div>}
+    <Note level="down" title={heading}>
+      {message !== heading && <div>{message}</div>}
       {known && known.fields.length > 0 && (
-        <ul style={{ margin: "6px 0 0", paddingLeft: 18 }}>
+        <ul>
           {known.fields.map((problem) => (
             <li key={problem.field + problem.message}>
               {problem.field && <Code>{problem.field}</Code>} {problem.message}
@@ -78,11 +89,11 @@ export function Failure({ error, title }: { error: unknown; title?: string }) {
         </ul>
       )}
       {known?.cid && (
-        <div className="quiet" style={{ marginTop: 6 }}>
+        <div className="quiet">
           Correlation id <Code>{known.cid}</Code>
         </div>
       )}
-    </Alert>
+    </Note>
   );
 }
 
