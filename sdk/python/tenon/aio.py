@@ -71,11 +71,13 @@ class Loop:
 
     @staticmethod
     def _cancel(request: Request) -> None:
-        if request._task is not None:
+        # A task that is cancelled before its first step would never run, and so never reply; it sees by itself that it is cancelled.
+        if request._has_begun:
             request._task.cancel()
 
     async def _execute(self, request: Request) -> None:
         CURRENT.set(request)
+        request._has_begun = True
         entry = request._entry
         try:
             reply = refusal(request)

@@ -111,6 +111,7 @@ class Request:
     _http: Optional[HttpRequest] = None
     _waiting: Any = None
     _task: Any = None
+    _has_begun = False
     _thread: Any = None
 
     def __init__(self, host: Any, entry: "Entry", id: int, flags: int, tail: bytes, body: bytes) -> None:

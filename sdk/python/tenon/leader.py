@@ -107,7 +107,7 @@ class Runtime:
         self._entries = entries
         self._outputs = {entry.name: entry.output for entry in entries if isinstance(entry.output, Typed)}
         self._sink = sink
-        self._streams = tuple(each for each in (sys.stdout, sys.stderr) if hasattr(each, "has_partial_line"))
+        self._streams = tuple(each for each in (sys.stdout, sys.stderr) if hasattr(each, "partial_lines"))
         if any(entry.is_async for entry in entries):
             from .aio import Loop
 
@@ -385,7 +385,7 @@ class Runtime:
         if len(body) > self._body_limit or len(tail) > protocol.HEADER_LIMIT_BYTES - _FIXED:
             code, flags, tail, body = too_large_reply(request, len(body), self._body_limit)
         for stream in self._streams:
-            if stream.has_partial_line:
+            if stream.partial_lines:
                 stream.finish()
         self.send(protocol.REPLY, flags, code, 0, request._id, tail, body)
         self._active.pop(request._id, None)

@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from .current import CURRENT
 
@@ -163,7 +163,7 @@ class LogStream(io.TextIOBase):
         self._level = level
         self._original = original
         self._parts = threading.local()
-        self.has_partial_line = False
+        self.partial_lines: Set[int] = set()
         self.buffer = _LogBuffer(self)
 
     def write(self, text: str) -> int:
@@ -179,7 +179,7 @@ class LogStream(io.TextIOBase):
             if self._parts.size < LINE_LIMIT_CHARS:
                 parts.append(text[: LINE_LIMIT_CHARS + 1])
             self._parts.size += size
-            self.has_partial_line = True
+            self.partial_lines.add(threading.get_ident())
             return size
         start = 0
         if parts:
@@ -201,7 +201,7 @@ class LogStream(io.TextIOBase):
         self._parts.size = size - start
         if start < size:
             parts.append(text[start : start + LINE_LIMIT_CHARS + 1])
-            self.has_partial_line = True
+            self.partial_lines.add(threading.get_ident())
         return size
 
     def _write_line(self, line: str) -> None:
@@ -217,7 +217,7 @@ class LogStream(io.TextIOBase):
 
     def finish(self) -> None:
         """Sends what this thread printed without an end of line."""
-        self.has_partial_line = False
+        self.partial_lines.discard(threading.get_ident())
         parts = getattr(self._parts, "parts", None)
         if parts:
             self._write_line("".join(parts))

@@ -1,6 +1,7 @@
 """The worker process: threads, host calls, asyncio, cancel, drain, logs, and how it ends."""
 
 import os
+import random
 import signal
 import time
 import unittest
@@ -241,6 +242,23 @@ class Threads(unittest.TestCase):
                 if expected is not None:
                     self.assertEqual(reply.json(), expected)
 
+    def test_every_request_is_answered_once_whatever_is_cancelled(self) -> None:
+        with Worker({"api.py": SERVICES}, threads=3, host=host) as worker:
+            kinds = {"quick": None, "sleeps": 0.004, "spins": 0.003, "asks": 1, "asks-twice": None, "async": 0.001, "prints": None}
+            chosen = random.Random(5)
+            open_ids = []
+            for number in range(600):
+                service = chosen.choice(list(kinds))
+                open_ids.append(worker.begin(service, kinds[service]))
+                if number % 7 == 0:
+                    worker.send(Frame(protocol.CANCEL, id=chosen.choice(open_ids)))
+                while len(open_ids) > 40:
+                    self.assertIn(worker.reply(open_ids.pop(0)).status, (200, 499))
+            for id in open_ids:
+                self.assertIn(worker.reply(id).status, (200, 499))
+            worker.send(Frame(protocol.DRAIN))
+            self.assertEqual(worker.wait_for_exit(), 0)
+
     def test_large_bodies_both_ways(self) -> None:
         with Worker({"api.py": SERVICES}) as worker:
             for size in (10, 65_500, 65_536, 70_000, 5_000_000):
@@ -311,6 +329,13 @@ class Async(unittest.TestCase):
             worker.send(Frame(protocol.CANCEL, id=id))
             self.assertEqual(worker.reply(id).status, 499)
             self.assertEqual([each["cid"] for each in worker.logs if each["message"] == "cleaned up"], ["gone"])
+
+    def test_a_service_that_is_cancelled_before_it_begins_is_answered(self) -> None:
+        with Worker({"api.py": SERVICES}) as worker:
+            for _ in range(50):
+                id = worker.begin("async-forever")
+                worker.send(Frame(protocol.CANCEL, id=id))
+                self.assertEqual(worker.reply(id).status, 499)
 
 
 class Deadlines(unittest.TestCase):
