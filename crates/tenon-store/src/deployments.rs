@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tenon_model::Timestamp;
+use tenon_model::{InstanceId, Timestamp};
 use tenon_protocol::control::{DeploymentState, DeploymentSummary, RefusedFile};
 
 use crate::engine::{Reply, RequestClass, Store, answer};
@@ -139,6 +139,31 @@ impl DeploymentRecord {
     }
 }
 
+/// How far a server is with a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreparationState {
+    /// Its workers have the deployment's services and wait for its commit.
+    Prepared,
+    /// It can't run the deployment.
+    Failed,
+    /// It serves it.
+    Serving,
+}
+
+/// What a server said last of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// The server's name.
+    pub server: String,
+    /// This life of the server.
+    pub instance: InstanceId,
+    /// How far it is.
+    pub state: PreparationState,
+    /// Why it failed; empty if it did not.
+    pub error: String,
+}
+
 /// Requests about deployments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum DeploymentRequest {
@@ -183,6 +208,18 @@ pub enum DeploymentRequest {
         /// Which one.
         number: u64,
     },
+    /// See [`Store::report_preparation`].
+    ReportPreparation {
+        /// Which deployment.
+        number: u64,
+        /// Who, and how far.
+        preparation: Preparation,
+    },
+    /// See [`Store::preparations`].
+    Preparations {
+        /// Of which deployment.
+        number: u64,
+    },
     /// See [`Store::prune_deployments`].
     Prune,
     /// See [`Store::folder_imports`].
@@ -206,12 +243,14 @@ impl DeploymentRequest {
             DeploymentRequest::Begin { .. }
             | DeploymentRequest::Commit { .. }
             | DeploymentRequest::Refuse { .. }
+            | DeploymentRequest::ReportPreparation { .. }
             | DeploymentRequest::Prune
             | DeploymentRequest::SetFolderImports { .. } => RequestClass::Write,
             DeploymentRequest::List { .. }
             | DeploymentRequest::Get { .. }
             | DeploymentRequest::Live { .. }
             | DeploymentRequest::Files { .. }
+            | DeploymentRequest::Preparations { .. }
             | DeploymentRequest::FolderImports { .. } => RequestClass::Read,
         }
     }
@@ -232,6 +271,8 @@ pub enum DeploymentReply {
     One(Option<Box<DeploymentRecord>>),
     /// Files with their contents, by path.
     Files(Vec<DeploymentFile>),
+    /// What servers said of a deployment, by their names.
+    Preparations(Vec<Preparation>),
     /// Path to SHA-256 of what was imported from a folder.
     FolderImports(BTreeMap<String, String>),
 }
@@ -281,6 +322,18 @@ impl Store {
     pub async fn deployment_files(&self, number: u64) -> Result<Vec<DeploymentFile>, StoreError> {
         let request = DeploymentRequest::Files { number };
         answer!(self, request, Reply::Deployments(DeploymentReply::Files(files)) => files)
+    }
+
+    /// Says how far a server is with a deployment, in place of what it said before. Nothing if there is no such deployment.
+    pub async fn report_preparation(&self, number: u64, preparation: Preparation) -> Result<(), StoreError> {
+        let request = DeploymentRequest::ReportPreparation { number, preparation };
+        answer!(self, request, Reply::Deployments(DeploymentReply::Done) => ())
+    }
+
+    /// How far each server is with a deployment, by their names.
+    pub async fn preparations(&self, number: u64) -> Result<Vec<Preparation>, StoreError> {
+        let request = DeploymentRequest::Preparations { number };
+        answer!(self, request, Reply::Deployments(DeploymentReply::Preparations(list)) => list)
     }
 
     /// Removes deployments that are neither live, nor being prepared, nor among the newest (a setting of the engine), and

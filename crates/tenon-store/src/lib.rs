@@ -28,7 +28,7 @@ pub mod conformance;
 
 pub use deployments::{
     DEFAULT_GROUP, DeploymentFile, DeploymentRecord, DeploymentReply, DeploymentRequest, FileHash, NewDeployment,
-    ServiceRecord,
+    Preparation, PreparationState, ServiceRecord,
 };
 pub use engine::{Call, Engine, Event, Events, Reply, Request, RequestClass, Store};
 pub use error::StoreError;

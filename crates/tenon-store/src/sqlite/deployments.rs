@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
+use tenon_model::InstanceId;
 use tenon_protocol::control::{DeploymentState, DeploymentSummary, RefusedFile};
 
 use super::connection::{
@@ -12,7 +13,7 @@ use super::connection::{
 use super::readers::{ReadContext, not_a_read};
 use super::writer::{Change, WriteContext, not_a_write};
 use crate::deployments::{
-    DeploymentFile, DeploymentRecord, DeploymentReply, DeploymentRequest, FileHash, NewDeployment,
+    DeploymentFile, DeploymentRecord, DeploymentReply, DeploymentRequest, FileHash, NewDeployment, Preparation,
 };
 use crate::error::StoreError;
 
@@ -41,6 +42,11 @@ statements! {
     DELETE = "DELETE FROM deployments WHERE number = ?1";
     DELETE_CONTENTS = "DELETE FROM contents WHERE NOT EXISTS \
         (SELECT 1 FROM deployment_files WHERE deployment_files.sha256 = contents.sha256)";
+    REPORT = "INSERT INTO preparations(number, server, instance, state, error) \
+        SELECT ?1, ?2, ?3, ?4, ?5 FROM deployments WHERE number = ?1 \
+        ON CONFLICT(number, server) DO UPDATE SET instance = ?3, state = ?4, error = ?5";
+    PREPARATIONS = "SELECT server, instance, state, error FROM preparations WHERE number = ?1 ORDER BY server";
+    DELETE_PREPARATIONS = "DELETE FROM preparations WHERE number = ?1";
     IMPORTS = "SELECT path, sha256 FROM folder_imports WHERE folder = ?1 ORDER BY path";
     DELETE_IMPORTS = "DELETE FROM folder_imports WHERE folder = ?1";
     INSERT_IMPORT = "INSERT INTO folder_imports(folder, path, sha256) VALUES(?1, ?2, ?3)";
@@ -55,6 +61,19 @@ pub(super) fn write(context: &mut WriteContext<'_>, request: &DeploymentRequest)
         DeploymentRequest::Commit { number } => commit(context, *number).map(|()| DeploymentReply::Done),
         DeploymentRequest::Refuse { number, refused } => {
             refuse(context, *number, refused).map(|()| DeploymentReply::Done)
+        }
+        DeploymentRequest::ReportPreparation { number, preparation } => {
+            let Preparation {
+                server,
+                instance,
+                error,
+                ..
+            } = preparation;
+            let state = to_word(&preparation.state)?;
+            let params = params![number, server, instance.as_str(), state, error];
+            context.db.run(REPORT, params)?;
+            context.changes.add(Change::Deployments);
+            Ok(DeploymentReply::Done)
         }
         DeploymentRequest::Prune => prune(context).map(DeploymentReply::Pruned),
         DeploymentRequest::SetFolderImports { folder, files } => {
@@ -83,6 +102,17 @@ pub(super) fn read(context: &ReadContext<'_>, request: &DeploymentRequest) -> Db
             Ok(DeploymentReply::One(live.flatten()))
         }
         DeploymentRequest::Files { number } => files(db, *number).map(DeploymentReply::Files),
+        DeploymentRequest::Preparations { number } => {
+            let rows = db.all(PREPARATIONS, [number], |row| {
+                Ok(Preparation {
+                    server: row.get(0)?,
+                    instance: InstanceId::from_text(row.get::<_, String>(1)?),
+                    state: word_column(row, 2)?,
+                    error: row.get(3)?,
+                })
+            })?;
+            Ok(DeploymentReply::Preparations(rows))
+        }
         DeploymentRequest::FolderImports { folder } => {
             let rows = db.all(IMPORTS, [folder], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(DeploymentReply::FolderImports(rows.into_iter().collect()))
@@ -176,6 +206,7 @@ fn prune(context: &mut WriteContext<'_>) -> DbResult<u64> {
     let old: Vec<u64> = context.db.all(OLD, [kept], |row| row.get(0))?;
     for number in &old {
         context.db.run(DELETE_FILES, [number])?;
+        context.db.run(DELETE_PREPARATIONS, [number])?;
         context.db.run(DELETE, [number])?;
     }
     if !old.is_empty() {

@@ -54,6 +54,15 @@ CREATE TABLE deployments(
 );
 CREATE UNIQUE INDEX deployments_live ON deployments(worker_group) WHERE state = 'live';
 
+CREATE TABLE preparations(
+    number INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    state TEXT NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY(number, server)
+) WITHOUT ROWID;
+
 CREATE TABLE contents(
     sha256 TEXT PRIMARY KEY,
     size_bytes INTEGER NOT NULL,
