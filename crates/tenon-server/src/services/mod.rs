@@ -1,1 +1,142 @@
-//! Which service lives in which worker group, and what it declares.
+//! The services of this server: which deployment serves them, and the way of a call to its workers.
+//!
+//! What becomes a deployment and when it serves is the business of [`crate::deployments`]; how workers run, of
+//! [`crate::workers`].
+
+mod registry;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tenon_model::{InstanceId, Random};
+use tenon_protocol::control::ServiceSummary;
+use tenon_store::Store;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
+use crate::deployments::{DeployError, DeploymentSettings, Deployments, SdkFiles};
+use crate::workers::{WorkerSettings, WorkerStatus};
+
+pub(crate) use registry::Registry;
+
+/// How often a call looks for its workers anew when the deployment is replaced under it.
+const ROUTES_TRIED_MAX: u32 = 5;
+
+/// What services are made of.
+#[derive(Debug)]
+pub struct ServicesParts {
+    /// Where deployments are kept.
+    pub store: Store,
+    /// Who serves what services ask of the platform.
+    pub host: Arc<dyn HostCalls>,
+    /// What Python services import, and the program that runs them.
+    pub sdk: SdkFiles,
+    /// This server's name.
+    pub server: String,
+    /// This life of the server.
+    pub instance: InstanceId,
+    /// The directory for what only lives as long as the server.
+    pub run_dir: PathBuf,
+    /// The folder whose files are deployed by themselves; none for a server that has no such folder.
+    pub services_dir: Option<PathBuf>,
+    /// Names directories.
+    pub random: Arc<dyn Random>,
+    /// Limits of workers.
+    pub workers: WorkerSettings,
+    /// Limits of deployments.
+    pub deployments: DeploymentSettings,
+}
+
+/// Whether services can be called, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicesStatus {
+    /// Whether the live deployment was loaded once.
+    pub loaded: bool,
+    /// Whether calls can be taken.
+    pub ready: bool,
+    /// Why not, or what is served, in a sentence.
+    pub detail: String,
+    /// The number of the deployment that serves; 0 for none.
+    pub deployment: u64,
+    /// Calls that wait for a worker.
+    pub queued: usize,
+}
+
+/// The services of this server. A clone is the same.
+#[derive(Debug, Clone)]
+pub struct Services {
+    registry: Arc<Registry>,
+    deployments: Deployments,
+}
+
+impl Services {
+    /// Services that can be called once [`run`](Self::run) has loaded the live deployment.
+    pub fn new(parts: ServicesParts) -> Result<Self, DeployError> {
+        let registry = Arc::new(Registry::default());
+        let deployments = Deployments::new(parts, registry.clone())?;
+        Ok(Self { registry, deployments })
+    }
+
+    /// Loads what is live, follows what is deployed and imports the services folder, until `stop`; then finishes what runs
+    /// and ends the workers.
+    pub async fn run(self, stop: CancellationToken) {
+        self.deployments.run(stop).await;
+        self.registry.drain_all().await;
+        self.deployments.end().await;
+    }
+
+    /// Calls a service.
+    pub async fn call(&self, call: ServiceCall) -> Result<ServiceAnswer, ServiceError> {
+        let mut call = call;
+        for _ in 0..ROUTES_TRIED_MAX {
+            let answer = match self.registry.find(&call.service, call.deployment) {
+                Some((pool, service)) => pool.submit(&service, call),
+                None => return Err(self.not_found(call.service)),
+            };
+            match answer {
+                Ok(answer) => {
+                    let gone = |_| Err(ServiceError::Unavailable("the workers were ended".to_owned()));
+                    return answer.await.unwrap_or_else(gone);
+                }
+                // The pool ended between the look-up and now; the next look-up finds the one that took its place.
+                Err(back) => call = *back,
+            }
+        }
+        Err(ServiceError::Unavailable("the deployment is being replaced".to_owned()))
+    }
+
+    fn not_found(&self, service: String) -> ServiceError {
+        let status = self.registry.status();
+        if status.loaded {
+            ServiceError::NotFound(service)
+        } else {
+            ServiceError::Unavailable(status.detail)
+        }
+    }
+
+    /// The services that are live, by name; channels are not filled in.
+    pub fn list(&self) -> Vec<ServiceSummary> {
+        self.registry.list()
+    }
+
+    /// Whether services can be called.
+    pub fn status(&self) -> ServicesStatus {
+        self.registry.status()
+    }
+
+    /// The workers of the live deployment and of those that drain.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.registry.workers()
+    }
+
+    /// Changes whenever another deployment serves, or services become ready or cease to be.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.registry.changes()
+    }
+
+    /// Deploys and rolls back.
+    pub fn deployments(&self) -> &Deployments {
+        &self.deployments
+    }
+}

@@ -22,7 +22,7 @@ mod settings;
 mod start;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod worker;
 
 pub use pool::{Pool, PoolParts, WorkerStatus};

@@ -109,6 +109,13 @@ impl Pool {
                 Err(error) => failed = Some(error),
             }
         }
+        ready.retain(|worker| match refused(worker) {
+            Some(error) => {
+                failed = Some(error);
+                false
+            }
+            None => true,
+        });
         let Some(hello) = ready.first().map(|worker| worker.hello.clone()) else {
             return Err(failed.unwrap_or_else(|| StartError::Differs("no worker was wanted".to_owned())));
         };
@@ -279,6 +286,9 @@ impl Inner {
 
     /// Makes a worker part of the pool.
     pub(crate) fn adopt(self: &Arc<Self>, ready: ReadyWorker) -> Result<(), StartError> {
+        if let Some(error) = refused(&ready) {
+            return Err(error);
+        }
         let has = |service: &&Arc<ServiceEntry>| ready.hello.services.iter().any(|other| other.name == service.name);
         if let Some(missing) = self.services.iter().find(|service| !has(service)) {
             return Err(StartError::Differs(format!("'{}' is missing", missing.name)));
@@ -449,6 +459,15 @@ impl Inner {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// A deployment has only files that import; where one does not, something else is wrong.
+fn refused(worker: &ReadyWorker) -> Option<StartError> {
+    let file = worker.hello.refused.first()?;
+    Some(StartError::Differs(format!(
+        "'{}' does not import here: {}",
+        file.path, file.error
+    )))
 }
 
 fn worker_name(parts: &PoolParts, number: u64) -> String {

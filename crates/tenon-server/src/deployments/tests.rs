@@ -1,0 +1,422 @@
+//! Deployments with a real store, real folders and real workers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tenon_model::{InstanceId, Member, MemberState, Revision, Role, SystemClock, SystemRandom, Timestamp};
+use tenon_protocol::control::DeploymentState;
+use tenon_store::NewDeployment;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::call::{HostCall, HostReturn, ServiceError};
+use crate::services::Services;
+use crate::workers::tests::{sdk, service_call};
+
+#[derive(Debug)]
+struct NoHost;
+
+#[async_trait]
+impl HostCalls for NoHost {
+    async fn host_call(&self, _: HostCall) -> HostReturn {
+        HostReturn {
+            code: 501,
+            tail: json!({}),
+            body: Bytes::new(),
+        }
+    }
+}
+
+struct Cluster {
+    dir: tempfile::TempDir,
+    store: Store,
+}
+
+struct Server {
+    services: Services,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    heart: JoinHandle<()>,
+}
+
+fn cluster() -> Cluster {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("services")).unwrap();
+    let store = Store::sqlite_in(&dir.path().join("data"), Arc::new(SystemClock), Arc::new(SystemRandom)).unwrap();
+    Cluster { dir, store }
+}
+
+fn version(text: &str) -> String {
+    format!(
+        "import os\nfrom tenon import Service\n\nclass Version(Service):\n    name = 'test.version'\n\n    def handle(self):\n        \
+         self.response.payload = {{'version': '{text}', 'pid': os.getpid()}}\n"
+    )
+}
+
+impl Cluster {
+    fn services_dir(&self) -> PathBuf {
+        self.dir.path().join("services")
+    }
+
+    fn save(&self, name: &str, content: &str) {
+        let (path, temporary) = (self.services_dir().join(name), self.services_dir().join(".saving"));
+        std::fs::write(&temporary, content).unwrap();
+        std::fs::rename(temporary, path).unwrap();
+    }
+
+    fn server(&self, name: &str) -> Server {
+        self.server_with(name, |_| {})
+    }
+
+    fn server_with(&self, name: &str, change: impl FnOnce(&mut ServicesParts)) -> Server {
+        let instance = InstanceId::generate(&SystemRandom);
+        let mut parts = ServicesParts {
+            store: self.store.clone(),
+            host: Arc::new(NoHost),
+            sdk: SdkFiles::from_dir(sdk().parent().unwrap()).unwrap(),
+            server: name.to_owned(),
+            instance: instance.clone(),
+            run_dir: self.dir.path().join(name),
+            services_dir: Some(self.services_dir()),
+            random: Arc::new(SystemRandom),
+            workers: WorkerSettings {
+                workers: 2,
+                ..WorkerSettings::default()
+            },
+            deployments: DeploymentSettings {
+                look_every: tenon_model::DurationText::from_millis(500),
+                ..DeploymentSettings::default()
+            },
+        };
+        change(&mut parts);
+        let services = Services::new(parts).unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(services.clone().run(stop.clone()));
+        let heart = tokio::spawn(beat(self.store.clone(), services.clone(), name.to_owned(), instance));
+        Server {
+            services,
+            stop,
+            task,
+            heart,
+        }
+    }
+}
+
+async fn beat(store: Store, services: Services, name: String, instance: InstanceId) {
+    loop {
+        let status = services.status();
+        let member = Member {
+            name: name.clone(),
+            role: Role::Server,
+            instance: instance.clone(),
+            pid: 1,
+            state: if status.ready {
+                MemberState::Ready
+            } else {
+                MemberState::NotReady
+            },
+            reason: status.detail,
+            version: String::new(),
+            address: None,
+            data_socket: None,
+            control_address: None,
+            started_at: Timestamp::default(),
+            memory_bytes: 0,
+            revision: Revision::default(),
+            deployment: status.deployment,
+            seen_at: Timestamp::default(),
+        };
+        let _ = store.heartbeat(member).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Server {
+    async fn invoke(&self, service: &str) -> Result<Value, ServiceError> {
+        let answer = self.services.call(service_call(service, &json!({}))).await?;
+        Ok(serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    async fn version(&self) -> String {
+        match self.invoke("test.version").await {
+            Ok(answer) => answer["version"].as_str().unwrap().to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Waits for what `test.version` answers.
+    async fn serves(&self, version: &str) {
+        let started = Instant::now();
+        while self.version().await != version {
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "{version}: {:?}",
+                self.services.status()
+            );
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn ready(&self) {
+        let started = Instant::now();
+        while !self.services.status().ready {
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "{:?}",
+                self.services.status()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        self.heart.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_file_replaces_its_version_on_all_servers_and_no_call_fails() {
+    let cluster = cluster();
+    cluster.save("version.py", &version("0"));
+    let (first, second) = (cluster.server("server1"), cluster.server("server2"));
+    first.serves("0").await;
+    second.serves("0").await;
+    let (done, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut callers = Vec::new();
+    for services in [&first.services, &first.services, &second.services] {
+        let (services, done, calls) = (services.clone(), done.clone(), calls.clone());
+        callers.push(tokio::spawn(async move {
+            while !done.load(Ordering::Relaxed) {
+                let answer = services.call(service_call("test.version", &json!({}))).await.unwrap();
+                assert_eq!(answer.status, 200);
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    for n in 1..=5 {
+        let saved = Instant::now();
+        cluster.save("version.py", &version(&n.to_string()));
+        first.serves(&n.to_string()).await;
+        second.serves(&n.to_string()).await;
+        println!("version {n} serves on both servers after {:?}", saved.elapsed());
+    }
+    done.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert!(calls.load(Ordering::Relaxed) > 100, "{}", calls.load(Ordering::Relaxed));
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_does_not_import_is_refused_and_its_last_good_version_serves() {
+    let cluster = cluster();
+    cluster.save("version.py", &version("good"));
+    let server = cluster.server("server1");
+    server.serves("good").await;
+    let pid = server.invoke("test.version").await.unwrap()["pid"].clone();
+    cluster.save("version.py", "import no_such_module_at_all\n");
+    let refused = newest(&cluster.store, |one| one.state == DeploymentState::Refused).await;
+    assert_eq!(refused.refused.len(), 1);
+    let file = &refused.refused[0];
+    assert_eq!((file.path.as_str(), file.kept_previous), ("version.py", true));
+    assert!(file.error.contains("no_such_module_at_all"), "{}", file.error);
+    assert!(file.traceback.contains("version.py"), "{}", file.traceback);
+    // Nothing was replaced: the same processes serve on.
+    let pids: Vec<_> = server
+        .services
+        .workers()
+        .iter()
+        .map(|worker| json!(worker.pid))
+        .collect();
+    assert!(pids.contains(&pid), "{pid} {pids:?}");
+    // Together with a good file: that one goes live, the refused one keeps its version.
+    cluster.save("other.py", &version("x").replace("test.version", "test.other"));
+    let live = newest(&cluster.store, |one| {
+        one.state == DeploymentState::Live && one.services == 2
+    })
+    .await;
+    assert_eq!(live.files, 2);
+    server.serves("good").await;
+    assert_eq!(server.invoke("test.other").await.unwrap()["version"], "x");
+    cluster.save("version.py", &version("better"));
+    server.serves("better").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_ends_the_process_or_breaks_another_is_refused_alone() {
+    let cluster = cluster();
+    cluster.save("helper.py", "VALUE = 'one'\n");
+    cluster.save(
+        "version.py",
+        &version("x")
+            .replace("'x'", "helper.VALUE")
+            .replace("import os", "import os, helper"),
+    );
+    let server = cluster.server("server1");
+    server.serves("one").await;
+    let file = |path: &str, content: &str| DeploymentFile::new(path, content.to_owned());
+    let deployments = server.services.deployments().clone();
+    let files = vec![
+        file("bad.py", "import os\nos._exit(7)\n"),
+        file("helper.py", "OTHER = 1\nraise SystemExit\n"),
+        file("new.py", &version("n").replace("test.version", "test.new")),
+    ];
+    let summary = deployments.deploy(files, Vec::new(), "test").await.unwrap();
+    assert_eq!(summary.state, DeploymentState::Live);
+    let refused: Vec<_> = summary.refused.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(refused, ["bad.py", "helper.py"]);
+    assert!(
+        summary.refused[0].error.contains("exit code 7"),
+        "{}",
+        summary.refused[0].error
+    );
+    assert_eq!(server.version().await, "one");
+    assert_eq!(server.invoke("test.new").await.unwrap()["version"], "n");
+    // A file that another one needs can't be taken away.
+    let summary = deployments
+        .deploy(Vec::new(), vec!["helper.py".to_owned()], "test")
+        .await
+        .unwrap();
+    assert_eq!(summary.state, DeploymentState::Refused);
+    assert!(
+        summary.refused[0].error.contains("version.py"),
+        "{}",
+        summary.refused[0].error
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roll_back_survives_restarts_and_old_files_in_the_folder() {
+    let cluster = cluster();
+    cluster.save("version.py", &version("1"));
+    let server = cluster.server("server1");
+    server.serves("1").await;
+    let first = newest(&cluster.store, |one| one.state == DeploymentState::Live)
+        .await
+        .number;
+    cluster.save("version.py", &version("2"));
+    server.serves("2").await;
+    let summary = server.services.deployments().roll_back(first).await.unwrap();
+    assert_eq!(
+        (summary.state, summary.source.as_str()),
+        (DeploymentState::Live, "roll-back to 1")
+    );
+    assert_eq!(server.version().await, "1");
+    server.stop().await;
+    let server = cluster.server("server1");
+    server.serves("1").await;
+    cluster.save("other.py", &version("o").replace("test.version", "test.other"));
+    newest(&cluster.store, |one| {
+        one.state == DeploymentState::Live && one.services == 2
+    })
+    .await;
+    assert_eq!(server.version().await, "1");
+    std::fs::remove_file(cluster.services_dir().join("other.py")).unwrap();
+    newest(&cluster.store, |one| {
+        one.state == DeploymentState::Live && one.services == 1 && one.number > 4
+    })
+    .await;
+    let error = server.invoke("test.other").await.unwrap_err();
+    assert!(matches!(error, ServiceError::NotFound(_)), "{error:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_python_is_not_ready_and_the_other_serves() {
+    let cluster = cluster();
+    let first = cluster.server("server1");
+    first.ready().await;
+    let second = cluster.server_with("server2", |parts| {
+        parts.workers.python = "no-such-python".to_owned();
+        parts.services_dir = None;
+    });
+    second.ready().await;
+    cluster.save("version.py", &version("1"));
+    first.serves("1").await;
+    let started = Instant::now();
+    while second.services.status().ready {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let detail = second.services.status().detail;
+    assert!(detail.contains("no-such-python"), "{detail}");
+    assert!(first.services.status().ready);
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_whose_coordinator_died_is_finished_by_another() {
+    let cluster = cluster();
+    let server = cluster.server("server1");
+    server.ready().await;
+    let orphan = NewDeployment {
+        group: DEFAULT_GROUP.to_owned(),
+        source: "one that died".to_owned(),
+        files: vec![DeploymentFile::new("version.py", version("orphan"))],
+        refused: Vec::new(),
+        services: Vec::new(),
+    };
+    cluster
+        .store
+        .begin_deployment(orphan, DeploymentState::Preparing)
+        .await
+        .unwrap();
+    server.serves("orphan").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_a_deployment_is_refused_at_once() {
+    let cluster = cluster();
+    let server = cluster.server("server1");
+    server.ready().await;
+    let deployments = server.services.deployments();
+    let outside = vec![DeploymentFile::new("../x.py", "")];
+    let error = deployments.deploy(outside, Vec::new(), "test").await.unwrap_err();
+    assert!(matches!(error, DeployError::Invalid(_)), "{error}");
+    let error = deployments
+        .deploy(Vec::new(), vec!["no.py".to_owned()], "test")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DeployError::Invalid(_)), "{error}");
+    let error = deployments.roll_back(99).await.unwrap_err();
+    assert!(matches!(error, DeployError::NotFound(99)), "{error}");
+    let error = server.invoke("test.version").await.unwrap_err();
+    assert!(matches!(error, ServiceError::NotFound(_)), "{error:?}");
+    server.stop().await;
+}
+
+/// Waits for the newest deployment that fits.
+async fn newest(store: &Store, fits: impl Fn(&DeploymentSummary) -> bool) -> DeploymentSummary {
+    let started = Instant::now();
+    loop {
+        let all = store.deployments(None, 100).await.unwrap();
+        if let Some(found) = all.iter().find(|one| fits(one)) {
+            return found.clone();
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{all:#?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn the_sdk_is_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SdkFiles::from_dir(Path::new(sdk().parent().unwrap())).unwrap();
+    let entry = files.write_below(dir.path()).unwrap();
+    assert!(entry.parent().unwrap().join("tenon/worker.py").is_file());
+    assert_eq!(files.write_below(dir.path()).unwrap(), entry);
+}
