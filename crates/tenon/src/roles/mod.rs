@@ -1,11 +1,17 @@
 //! What a component does: a file per role, each with `run`, which returns when the component has stopped.
 
+mod control_address;
+mod dashboard;
+mod load_balancer;
+mod presence;
+mod scheduler;
 mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tenon_control::Identity;
 use tenon_model::{Clock, InstanceId, Random, Role, SystemClock, SystemRandom};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +33,8 @@ pub(crate) struct RoleContext {
     pub(crate) environment: Environment,
     /// The component's settings.
     pub(crate) settings: ComponentSettings,
+    /// Who the component is to others: its certificate.
+    pub(crate) identity: Identity,
     /// The link to the supervisor: tells it how the component is, and gives public sockets.
     pub(crate) supervisor: Attachment,
     /// This life of the process.
@@ -62,9 +70,12 @@ async fn live(environment: Environment, settings: ComponentSettings) -> anyhow::
     let launcher = Launcher::new(false)?;
     let (supervisor, keeping) = attachment::attach(&environment, &name, launcher, tasks.clone(), stop.clone());
     let keeper = tasks.spawn(keeping);
+    let ca = environment.layout().ca();
+    let identity = Identity::load(&ca.join("ca.pem"), &ca.join(&name))?;
     let context = RoleContext {
         environment,
         settings,
+        identity,
         supervisor,
         instance: InstanceId::generate(&SystemRandom),
         clock: Arc::new(SystemClock),
@@ -85,6 +96,9 @@ async fn live(environment: Environment, settings: ComponentSettings) -> anyhow::
 async fn play(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
     match context.settings.role {
         Role::Store => store::run(context, stop).await,
+        Role::Scheduler => scheduler::run(context, stop).await,
+        Role::Dashboard => dashboard::run(context, stop).await,
+        Role::LoadBalancer => load_balancer::run(context, stop).await,
         role => fail!(
             NotAnEnvironment,
             format!("this binary can't play the role '{role}'"),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use tenon_store::{SocketSettings, SqliteEngine, SqliteSettings, StoreServer};
+use tenon_store::{Engine, SocketSettings, SqliteEngine, SqliteSettings, Store, StoreServer};
 use tokio_util::sync::CancellationToken;
 
-use super::RoleContext;
+use super::{RoleContext, presence};
 
 /// `[limits]` of a store.
 #[derive(Debug, Default, Deserialize)]
@@ -27,8 +27,18 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         .await
         .context("opening the store was cut off")?
         .context("the store can't be opened")?;
-    let server = StoreServer::bind(&layout.store_socket(), limits.socket, Arc::new(engine))
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    let server = StoreServer::bind(&layout.store_socket(), limits.socket, Arc::clone(&engine))
         .context("the store's socket can't be opened")?;
     context.supervisor.set_condition(true, "");
-    server.run(stop).await.context("the store has failed")
+    let store = Store::new(engine, Arc::clone(&context.random));
+    let end = stop.child_token();
+    let heartbeat = presence::keep(&context, store, Arc::new(String::new), end.clone());
+    let serving = async {
+        let served = server.run(stop).await.context("the store has failed");
+        end.cancel();
+        served
+    };
+    let ((), served) = tokio::join!(heartbeat, serving);
+    served
 }

@@ -1,0 +1,92 @@
+//! The load balancer: the address that clients know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+use tenon_balancer::{Balancer, Deps, Follower, MemberSource, SourceError};
+use tenon_control::{Addresses, ControlClient, ControlSettings};
+use tenon_model::Role;
+use tenon_protocol::control::{ListMembers, MembersQuery, MembersReply, Nothing};
+use tokio_util::sync::CancellationToken;
+
+use super::RoleContext;
+use super::control_address::{Vitals, check, serve};
+use super::scheduler::stop_all_with;
+
+/// How long a load balancer that has just started waits for a server before it counts as ready without one.
+const FIRST_SERVER: Duration = Duration::from_secs(3);
+
+/// `[limits]` of a load balancer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Limits {
+    balancer: tenon_balancer::Settings,
+    control: ControlSettings,
+}
+
+/// Learns the members of the cluster from any of its servers.
+struct Servers(ControlClient);
+
+#[async_trait]
+impl MemberSource for Servers {
+    async fn members(&self, after: Option<u64>) -> Result<MembersReply, SourceError> {
+        let query = MembersQuery { after, wait_ms: None };
+        Ok(self.0.call::<ListMembers>(&query, &Nothing {}).await?)
+    }
+}
+
+/// Relays requests until it is told to stop.
+pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
+    let limits: Limits = context.settings.limits()?;
+    let addresses = Addresses::new(context.settings.servers.iter().map(ToString::to_string).collect());
+    let client = ControlClient::new(&context.identity, Role::Server, addresses, limits.control.clone())?;
+    let known = context
+        .environment
+        .layout()
+        .component_run(&context.settings.name)
+        .join("members.json");
+    let (follower, servers) = Follower::new(&limits.balancer, Arc::new(Servers(client)), known);
+    let mut listeners = Vec::new();
+    for (name, address) in context.settings.public_sockets() {
+        listeners.push(context.supervisor.public_socket(name, address).await?);
+    }
+    let deps = Deps {
+        listeners,
+        servers,
+        random: Arc::clone(&context.random),
+    };
+    let balancer = Balancer::new(limits.balancer, deps)?;
+    let handle = balancer.handle();
+    let mut registry = Registry::default();
+    handle.register(&mut registry);
+    let patience_until = std::time::Instant::now() + FIRST_SERVER;
+    let vitals = Vitals::new(&context, move || {
+        // Without any server it still answers, so it is ready; but one that has just started first looks for them.
+        let ready = handle.status().ready || std::time::Instant::now() > patience_until;
+        vec![check("servers", ready, if ready { "" } else { "it looks for servers" })]
+    });
+    let control = serve(
+        &context,
+        Arc::clone(&vitals),
+        registry,
+        limits.control,
+        stop.child_token(),
+    );
+    let relaying = async {
+        balancer
+            .run(stop.child_token())
+            .await
+            .context("the load balancer has failed")
+    };
+    let ((), (), relayed, served) = tokio::join!(
+        follower.run(stop.child_token()),
+        vitals.tell(context.clone(), stop.child_token()),
+        stop_all_with(&stop, relaying),
+        stop_all_with(&stop, control),
+    );
+    relayed.and(served)
+}

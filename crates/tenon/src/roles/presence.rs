@@ -1,0 +1,76 @@
+//! The heartbeat of a component that reaches the store: by it the cluster knows that it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenon_model::{Member, MemberState, Revision, Timestamp};
+use tenon_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use super::RoleContext;
+use crate::supervisor::process;
+
+/// How often a component says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Says each second that the component lives and how it is, until `stop`; then, that it has stopped. `reason` is why it is
+/// not ready, empty if it is.
+pub(super) async fn keep(
+    context: &RoleContext,
+    store: Store,
+    reason: Arc<dyn Fn() -> String + Send + Sync>,
+    stop: CancellationToken,
+) {
+    let started_at = context.clock.now();
+    let mut tick = tokio::time::interval(HEARTBEAT);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut heard = true;
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let reason = reason();
+        let state = if reason.is_empty() {
+            MemberState::Ready
+        } else {
+            MemberState::NotReady
+        };
+        match store.heartbeat(member(context, started_at, state, reason)).await {
+            Ok(_) => heard = true,
+            Err(error) => {
+                if heard {
+                    tracing::warn!(%error, "the store does not hear that {} lives", context.settings.name);
+                }
+                heard = false;
+            }
+        }
+    }
+    let last = member(
+        context,
+        started_at,
+        MemberState::Stopped,
+        "it was told to stop".to_owned(),
+    );
+    if let Ok(Err(error)) = tokio::time::timeout(HEARTBEAT, store.heartbeat(last)).await {
+        tracing::debug!(%error, "the store does not hear that {} has stopped", context.settings.name);
+    }
+}
+
+fn member(context: &RoleContext, started_at: Timestamp, state: MemberState, reason: String) -> Member {
+    let settings = &context.settings;
+    let pid = std::process::id();
+    Member {
+        name: settings.name.clone(),
+        role: settings.role,
+        instance: context.instance.clone(),
+        pid,
+        state,
+        reason,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: settings.address().map(|address| address.to_string()),
+        data_socket: None,
+        control_address: settings.addresses.control.map(|address| address.to_string()),
+        started_at,
+        memory_bytes: process::facts(pid).1.unwrap_or(0),
+        revision: Revision(0),
+        deployment: 0,
+        seen_at: started_at,
+    }
+}
