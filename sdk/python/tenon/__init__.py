@@ -1,5 +1,7 @@
 """What service authors import: `from tenon import Service`."""
 
+from typing import TYPE_CHECKING, Any
+
 from .bunch import Bunch
 from .declare import CSV as CSV
 from .declare import (
@@ -45,10 +47,22 @@ from .errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .model import Model, dataclass, field
 from .service import Service
 
+if TYPE_CHECKING:
+    from .model import Model, dataclass, field
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Dataclasses cost a worker a tenth of its start and of its memory, so only those pay that declare models.
+    if name in ("Model", "dataclass", "field"):
+        from . import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module 'tenon' has no attribute '{name}'")
+
 
 __all__ = [
     "CSV",

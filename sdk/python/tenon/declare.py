@@ -10,7 +10,6 @@ from typing import Any, Callable, ClassVar, Dict, List, Optional, Tuple, Union
 from . import convert, payloads
 from .bunch import Bunch
 from .convert import Converter, Invalid, Missing
-from .model import Model, converter_of, is_model, schema_of
 
 BOOL_PREFIXES = ("by_", "has_", "is_", "may_", "needs_", "should_")
 INT_SUFFIXES = ("_count", "_timeout")
@@ -70,7 +69,7 @@ class Untyped(Text):
     schema: ClassVar[Dict[str, Any]] = {}
 
     def write(self, value: Any, path: str) -> Any:
-        return value if isinstance(value, (dict, list, tuple, Model)) else super().write(value, path)
+        return value if isinstance(value, (dict, list, tuple)) or hasattr(value, "to_dict") else super().write(value, path)
 
 
 class Unicode(Text):
@@ -306,10 +305,12 @@ class Typed:
     wrapper = ""
 
     def __init__(self, hint: Any) -> None:
+        from .model import converter_of, is_model, schema_of
+
         self._hint = hint
         self._read = converter_of(hint)
         self.wants_object = is_model(hint)
-        schema_of(hint)
+        self._schema = schema_of(hint)
 
     def read(self, data: Any, path: str = "") -> Any:
         return self._read(data, path)
@@ -319,7 +320,7 @@ class Typed:
         return data
 
     def schema(self) -> Dict[str, Any]:
-        return schema_of(self._hint)
+        return self._schema
 
 
 Declaration = Union[Elements, Typed]
@@ -328,10 +329,10 @@ Declaration = Union[Elements, Typed]
 def _declaration(declared: Any, wrapper: str = "") -> Optional[Declaration]:
     if declared is None or declared == () or declared == "":
         return None
-    if is_model(declared) or (not isinstance(declared, (str, tuple, list, Elem)) and hasattr(declared, "__origin__")):
-        return Typed(declared)
-    if isinstance(declared, type):
+    if isinstance(declared, type) and not hasattr(declared, "__origin__") and not hasattr(declared, "from_dict"):
         raise TypeError(f"input and output are names, elements or a Model; {declared.__name__} is no Model")
+    if isinstance(declared, type) or (not isinstance(declared, (str, tuple, list, Elem)) and hasattr(declared, "__origin__")):
+        return Typed(declared)
     return Elements(elements_of(declared), wrapper)
 
 

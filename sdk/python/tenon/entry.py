@@ -7,7 +7,6 @@ from . import payloads
 from .context import _UNSET, Payload, Request, Response
 from .declare import declarations
 from .errors import MethodNotAllowed
-from .model import Model
 from .protocol import FLAG_JSON
 from .service import Service
 
@@ -131,7 +130,7 @@ class Entry:
             body = bytes(payload)
             content_type = content_type or ("application/octet-stream" if body else None)
         else:
-            body = payloads.dumps(payload.to_dict() if isinstance(payload, Model) else payload)
+            body = payloads.dumps(payload)
             flags = FLAG_JSON
         status = response.status_code
         code = 0 if status == 200 else _status(status)

@@ -69,6 +69,9 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a value of type {type(value).__name__} can't be written as JSON")
 
 
+_escaped = JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"), default=plain)
+
+
 def _make_encode() -> Callable[[Any], str]:
     slow = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=plain)
     make = getattr(json_encoder, "c_make_encoder", None)
@@ -97,5 +100,8 @@ def dumps(value: Any) -> bytes:
     """The JSON of a value as UTF-8."""
     try:
         return dumps_text(value).encode()
+    except UnicodeEncodeError:
+        # A half of a surrogate pair, which UTF-8 does not have, but a JSON text may have sent.
+        return _escaped.encode(value).encode()
     except RecursionError:
         raise ValueError("the value contains itself, or is nested too deeply") from None

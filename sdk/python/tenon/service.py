@@ -6,10 +6,11 @@ from . import invoking
 from .context import Channel, Request, Response
 from .lazy import lazy
 from .outgoing import Outgoing, RestConnections
-from .times import Time
 
 if TYPE_CHECKING:
     from logging import Logger
+
+    from .times import Time
 
 
 class Service:
@@ -80,8 +81,10 @@ class Service:
         return RestConnections(self.request)
 
     @lazy
-    def time(self) -> Time:
+    def time(self) -> "Time":
         """The current time, in the forms that services need."""
+        from .times import Time
+
         return Time()
 
     @lazy

@@ -3,6 +3,7 @@
 import argparse
 import faulthandler
 import gc
+import logging
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     if hasattr(signal, "SIGUSR1"):
         # Shows what every thread does, without ending the process.
         faulthandler.register(signal.SIGUSR1, all_threads=True, chain=False)
+    _let_go_in_children(sock)
     runtime = Runtime(sock, options.threads, options.body_limit)
     sink = logs.LogSink(runtime.log, runtime.wake_monitor)
     logs.install(sink)
@@ -69,6 +71,18 @@ def _socket() -> socket.socket:
     except (ValueError, OSError) as error:
         _refuse(f"{FD_VARIABLE} has to be the number of the socket to the server: {error}")
         raise
+
+
+def _let_go_in_children(sock: socket.socket) -> None:
+    """Closes the socket in processes that a service forks: they must not write to it, nor hold it open when the worker has ended."""
+
+    def let_go() -> None:
+        sock.close()
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        logging.getLogger().handlers[:] = [logging.StreamHandler()]
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=let_go)
 
 
 def _watch_owner() -> None:

@@ -356,6 +356,9 @@ class ServiceApi(unittest.TestCase):
         self.assertEqual(self.call("raw", raw=b"a=1&b=x+y", **http(data_format="form")).json()["payload"], "{'a': '1', 'b': 'x y'}")
         self.assertEqual(self.call("raw").json()["payload"], "None")
 
+    def test_unpaired_surrogates_come_back_as_they_came(self) -> None:
+        self.assertEqual(self.call("echo", raw=b'["\\ud800"]', **http()).body, b'["\\ud800"]')
+
     def test_a_body_that_is_no_json_is_a_bad_request(self) -> None:
         for raw in (b'{"a": ', b"\xff", b"nope", b"[NaN]", b"[" * 100_000):
             self.check_problem(self.call("echo", raw=raw, **http()), 400, "The body is no JSON")

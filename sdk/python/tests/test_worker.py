@@ -154,10 +154,29 @@ class Floods(Service):
 
     def handle(self):
         began = time.monotonic()
-        for number in range(200_000):
+        for number in range(50_000):
             print("line", number)
         print("z" * 50_000_000)
         return {"seconds": time.monotonic() - began}
+
+class Forks(Service):
+    name = "forks"
+
+    def handle(self):
+        import multiprocessing
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        child = context.Process(target=in_child, args=(queue,))
+        child.start()
+        got = queue.get(timeout=20)
+        child.join(20)
+        return {"got": got, "exit": child.exitcode}
+
+def in_child(queue):
+    import logging
+    print("printed by the child")
+    logging.getLogger("child").warning("logged by the child")
+    queue.put("from the child")
 
 class Exits(Service):
     name = "exits"
@@ -360,6 +379,12 @@ class Logs(unittest.TestCase):
             self.assertIn("ZeroDivisionError", logged[1])
             self.assertIn("a log line can't be written", logged[2])
             self.assertEqual(len(logged), 3)
+
+    def test_forked_processes_leave_the_socket_alone(self) -> None:
+        with Worker({"api.py": SERVICES}) as worker:
+            for _ in range(3):
+                self.assertEqual(worker.call("forks").json(), {"got": "from the child", "exit": 0})
+            self.assertEqual([each for each in worker.logs if "by the child" in each["message"]], [])
 
     def test_printing_megabytes_neither_blocks_nor_floods(self) -> None:
         with Worker({"api.py": SERVICES}) as worker:
