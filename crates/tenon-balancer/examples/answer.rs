@@ -1,6 +1,5 @@
 //! The smallest server that a load balancer can be measured with: `answer ADDRESS [BYTES]` answers each request head with
 //! that many bytes (100 if not given), in one write.
-#![allow(unused_crate_dependencies, reason = "an example uses few of the crate's dependencies")]
 
 use std::sync::Arc;
 

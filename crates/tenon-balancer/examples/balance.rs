@@ -1,6 +1,5 @@
 //! A load balancer in front of servers given on the command line, for measuring: `balance LISTEN SERVER...`, where a server is
 //! `host:port` or the path of a Unix socket. `TENON_THREADS` sets the threads, `TENON_ACCESS_LOG=1` logs requests to nowhere.
-#![allow(unused_crate_dependencies, reason = "an example uses few of the crate's dependencies")]
 
 use std::sync::Arc;
 
@@ -14,14 +13,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .enumerate()
         .map(|(number, address)| Server {
             name: format!("server{}", number + 1),
-            endpoint: if address.starts_with('/') { Endpoint::Unix(address.into()) } else { Endpoint::Tcp(address) },
+            endpoint: if address.starts_with('/') {
+                Endpoint::Unix(address.into())
+            } else {
+                Endpoint::Tcp(address)
+            },
             weight: 1,
             state: ServerState::Ready,
         })
         .collect();
-    let threads = std::env::var("TENON_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let threads = std::env::var("TENON_THREADS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
     let access_log = std::env::var_os("TENON_ACCESS_LOG").is_some();
-    let settings = Settings { threads, access_log, ..Settings::default() };
+    let settings = Settings {
+        threads,
+        access_log,
+        ..Settings::default()
+    };
     let (_sender, receiver) = tokio::sync::watch::channel(Upstreams { servers });
     let deps = Deps {
         listeners: vec![std::net::TcpListener::bind(listen)?],

@@ -32,7 +32,9 @@ const BATCH: usize = 256;
 /// Starts the thread that writes; it ends when all logs made by the function are gone.
 pub(crate) fn start(queue_max: usize) -> std::io::Result<(impl Fn() -> AccessLog, Arc<AtomicU64>, JoinHandle<()>)> {
     let (batches, receiver) = sync_channel(queue_max.div_ceil(BATCH).max(1));
-    let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver))?;
+    let writer = std::thread::Builder::new()
+        .name("access-log".into())
+        .spawn(move || write_all(&receiver))?;
     let dropped = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&dropped);
     let make = move || AccessLog {

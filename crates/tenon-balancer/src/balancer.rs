@@ -74,7 +74,14 @@ impl Balancer {
             threads => threads,
         };
         let directory = Directory::new(settings.health_fall);
-        let shared = Shared { settings, directory, trusted, random: deps.random, open: AtomicUsize::new(0), own_host };
+        let shared = Shared {
+            settings,
+            directory,
+            trusted,
+            random: deps.random,
+            open: AtomicUsize::new(0),
+            own_host,
+        };
         Ok(Self {
             shared: Arc::new(shared),
             counters: (0..threads).map(|_| Arc::default()).collect(),
@@ -85,7 +92,10 @@ impl Balancer {
 
     /// A handle, to be taken before `run`.
     pub fn handle(&self) -> Handle {
-        Handle { shared: Arc::clone(&self.shared), counters: self.counters.clone() }
+        Handle {
+            shared: Arc::clone(&self.shared),
+            counters: self.counters.clone(),
+        }
     }
 
     /// Serves until `stop`, then drains: no connection is accepted any more, answers tell clients to close, and what is

@@ -14,7 +14,8 @@ use crate::upstream::{Health, Upstream, Upstreams};
 
 /// A server that is down is asked more often, so that it is used as soon as it is back.
 const DOWN_INTERVAL: Duration = Duration::from_millis(100);
-const REQUEST: &[u8] = b"GET /tenon/ready HTTP/1.1\r\nhost: tenon\r\nuser-agent: tenon-load-balancer\r\nconnection: close\r\n\r\n";
+const REQUEST: &[u8] =
+    b"GET /tenon/ready HTTP/1.1\r\nhost: tenon\r\nuser-agent: tenon-load-balancer\r\nconnection: close\r\n\r\n";
 
 /// Follows the list of servers and keeps one task per server that asks it.
 pub(crate) async fn run(shared: Arc<Shared>, mut servers: watch::Receiver<Upstreams>, stop: CancellationToken) {
@@ -92,7 +93,8 @@ async fn check(upstream: &Upstream, connect: Duration, whole: Duration) -> Check
         };
         match asked.await {
             Ok(_) => Check::Answered(&start[9..] == b"200"),
-            Err(_) => Check::Silent,
+            // Nobody is there who could be waited for.
+            Err(_) => Check::Refused,
         }
     };
     tokio::time::timeout(whole, asking).await.unwrap_or(Check::Silent)

@@ -30,12 +30,3 @@ pub use follower::{Follower, MemberSource, SourceError};
 pub use settings::Settings;
 pub use status::{ServerStatus, Status};
 pub use upstream::{Endpoint, Health, Server, ServerState, Upstreams};
-
-#[cfg(test)]
-use http_body_util as _;
-#[cfg(test)]
-use hyper as _;
-#[cfg(test)]
-use hyper_util as _;
-#[cfg(test)]
-use tempfile as _;

@@ -39,14 +39,42 @@ impl Metrics {
     fn totals(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let handle = &self.0;
         for (name, help, value) in [
-            ("accepted_connections", "Client connections accepted", sum(handle, |all| &all.accepted)),
-            ("refused_requests", "Requests refused before a server saw them", sum(handle, |all| &all.refused)),
+            (
+                "accepted_connections",
+                "Client connections accepted",
+                sum(handle, |all| &all.accepted),
+            ),
+            (
+                "refused_requests",
+                "Requests refused before a server saw them",
+                sum(handle, |all| &all.refused),
+            ),
             ("retries", "Attempts beyond the first", sum(handle, |all| &all.retries)),
-            ("unknown_outcomes", "Requests that a server got and did not answer", sum(handle, |all| &all.unknown)),
-            ("not_sent_requests", "Requests that no server could take in time", sum(handle, |all| &all.not_sent)),
-            ("server_connects", "Connections made to servers", sum(handle, |all| &all.connects)),
-            ("upgrades", "Connections upgraded to another protocol", sum(handle, |all| &all.upgrades)),
-            ("cut_requests", "Requests that ended without a whole answer", sum(handle, |all| &all.cut)),
+            (
+                "unknown_outcomes",
+                "Requests that a server got and did not answer",
+                sum(handle, |all| &all.unknown),
+            ),
+            (
+                "not_sent_requests",
+                "Requests that no server could take in time",
+                sum(handle, |all| &all.not_sent),
+            ),
+            (
+                "server_connects",
+                "Connections made to servers",
+                sum(handle, |all| &all.connects),
+            ),
+            (
+                "upgrades",
+                "Connections upgraded to another protocol",
+                sum(handle, |all| &all.upgrades),
+            ),
+            (
+                "cut_requests",
+                "Requests that ended without a whole answer",
+                sum(handle, |all| &all.cut),
+            ),
         ] {
             let name = format!("tenon_balancer_{name}");
             let counter = ConstCounter::new(value);

@@ -52,7 +52,11 @@ pub struct ServerStatus {
 
 /// The sum of one counter over all threads.
 pub(crate) fn sum(handle: &Handle, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
-    handle.counters.iter().map(|counters| counter(counters).load(Ordering::Relaxed)).sum()
+    handle
+        .counters
+        .iter()
+        .map(|counters| counter(counters).load(Ordering::Relaxed))
+        .sum()
 }
 
 impl Status {
@@ -75,7 +79,9 @@ impl Status {
             .collect();
         Self {
             connections: handle.shared.open.load(Ordering::Relaxed),
-            requests: (0..6).map(|class| sum(handle, |counters| &counters.classes[class])).sum(),
+            requests: (0..6)
+                .map(|class| sum(handle, |counters| &counters.classes[class]))
+                .sum(),
             refused: sum(handle, |counters| &counters.refused),
             retries: sum(handle, |counters| &counters.retries),
             unknown: sum(handle, |counters| &counters.unknown),

@@ -1,7 +1,7 @@
 //! The servers that requests go to: how each one is, and which is next. No I/O.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -76,8 +76,17 @@ pub(crate) struct Upstream {
     pub(crate) in_flight: AtomicUsize,
     pub(crate) requests: AtomicU64,
     pub(crate) failures: AtomicU64,
-    /// Told when the server is found dead: whoever waits for an answer of it should not.
+    /// Told when the server has fallen silent: whoever waits for an answer of it should not. A server that only refuses
+    /// connections is not silent: it may be finishing what it has.
     pub(crate) died: Notify,
+    silent: AtomicBool,
+}
+
+impl Upstream {
+    /// Whether it was found to answer nothing any more, not even checks.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
+    }
 }
 
 /// One row of the table: a server, how it is, and its weight.
@@ -104,8 +113,8 @@ pub(crate) struct Table {
 impl Table {
     /// The next server that was not tried yet.
     pub(crate) fn pick(&self, turn: &AtomicUsize, tried: &[u64]) -> Option<Arc<Upstream>> {
+        let start = turn.fetch_add(1, Ordering::Relaxed);
         [&self.ready, &self.alive].into_iter().find_map(|group| {
-            let start = turn.fetch_add(1, Ordering::Relaxed);
             (0..group.len())
                 .map(|step| &group[start.wrapping_add(step) % group.len()])
                 .find(|upstream| !tried.contains(&upstream.id))
@@ -183,10 +192,19 @@ impl Directory {
         self.update(id, |row, fall| {
             if let Some(ready) = ready {
                 row.missed = 0;
+                row.upstream.silent.store(false, Ordering::Release);
                 row.health = if ready { Health::Ready } else { Health::NotReady };
             } else {
                 row.missed = row.missed.saturating_add(1);
-                row.health = if row.missed >= fall { Health::Dead } else { Health::Suspect };
+                row.health = if row.missed >= fall {
+                    Health::Dead
+                } else {
+                    Health::Suspect
+                };
+                if row.missed == fall {
+                    row.upstream.silent.store(true, Ordering::Release);
+                    row.upstream.died.notify_waiters();
+                }
             }
         });
     }
@@ -194,7 +212,7 @@ impl Directory {
     /// Notes that the server refuses connections.
     pub(crate) fn refused(&self, id: u64) {
         self.update(id, |row, fall| {
-            row.missed = fall;
+            row.missed = fall + 1;
             row.health = Health::Dead;
         });
     }
@@ -210,9 +228,6 @@ impl Directory {
             return;
         }
         tracing::info!(server = %row.upstream.name, from = ?before, to = ?row.health, "health of a server changed");
-        if row.health == Health::Dead {
-            row.upstream.died.notify_waiters();
-        }
         self.publish(&rows);
     }
 
@@ -226,6 +241,7 @@ impl Directory {
                 requests: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
                 died: Notify::new(),
+                silent: AtomicBool::new(false),
             }),
             weight: 1,
             state: server.state,
@@ -237,11 +253,16 @@ impl Directory {
     fn publish(&self, rows: &[Row]) {
         let is_ready = |row: &&Row| row.state == ServerState::Ready && row.health == Health::Ready;
         let is_alive = |row: &&Row| {
-            row.state != ServerState::Draining && matches!(row.health, Health::Ready | Health::NotReady | Health::Suspect)
+            row.state != ServerState::Draining
+                && matches!(row.health, Health::Ready | Health::NotReady | Health::Suspect)
         };
         let table = Table {
             ready: weighted(&rows.iter().filter(is_ready).collect::<Vec<_>>()),
-            alive: rows.iter().filter(is_alive).map(|row| Arc::clone(&row.upstream)).collect(),
+            alive: rows
+                .iter()
+                .filter(is_alive)
+                .map(|row| Arc::clone(&row.upstream))
+                .collect(),
             pooled: rows.iter().filter(is_alive).map(|row| row.upstream.id).collect(),
         };
         self.table.store(Arc::new(table));
@@ -293,13 +314,17 @@ impl Drop for InFlight {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn server(name: &str, weight: u32, state: ServerState) -> Server {
-        Server { name: name.into(), endpoint: Endpoint::Tcp(format!("{name}:1")), weight, state }
+        Server {
+            name: name.into(),
+            endpoint: Endpoint::Tcp(format!("{name}:1")),
+            weight,
+            state,
+        }
     }
 
     fn picks(directory: &Directory, count: usize) -> Vec<String> {
@@ -320,7 +345,11 @@ mod tests {
                 server("c", 1, ServerState::NotReady),
             ],
         });
-        assert_eq!(picks(&directory, 1), Vec::<String>::new(), "nobody is known to be alive yet");
+        assert_eq!(
+            picks(&directory, 1),
+            Vec::<String>::new(),
+            "nobody is known to be alive yet"
+        );
         for upstream in directory.upstreams() {
             directory.checked(upstream.id, Some(true));
         }

@@ -49,7 +49,10 @@ pub(crate) enum Body {
 
 /// A request head, as far as the proxy must know it; the rest is in the head written for the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "facts of a head that don't depend on each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of a head that don't depend on each other"
+)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) body: Body,
@@ -129,7 +132,12 @@ pub(crate) fn read_request(
     if facts.host.is_none() && modern {
         return Err(malformed("there is no Host"));
     }
-    if authority.is_some_and(|authority| !facts.host.unwrap_or_default().eq_ignore_ascii_case(authority.as_bytes())) {
+    if authority.is_some_and(|authority| {
+        !facts
+            .host
+            .unwrap_or_default()
+            .eq_ignore_ascii_case(authority.as_bytes())
+    }) {
         return Err(malformed("Host and the request's target name different hosts"));
     }
     let body = match (facts.chunked, facts.length) {
@@ -138,7 +146,9 @@ pub(crate) fn read_request(
         (false, Some(length)) => Body::Length(length),
         (false, None) => Body::None,
     };
-    let websocket = facts.upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+    let websocket = facts
+        .upgrade
+        .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
     let request = Request {
         method: Method::of(method.as_bytes()),
         body,
@@ -201,10 +211,8 @@ fn gather<'a>(headers: &[Header<'a>], kinds: &mut [Field; FIELDS_MAX], modern: b
                 }
                 facts.chunked = true;
             }
-            Field::Connection => {
-                if !facts.connection.read(header.value) {
-                    return Err(malformed("Connection names fields that it may not"));
-                }
+            Field::Connection if !facts.connection.read(header.value) => {
+                return Err(malformed("Connection names fields that it may not"));
             }
             Field::Upgrade => facts.upgrade = Some(header.value),
             Field::Expect => {
@@ -260,8 +268,23 @@ fn is_authority(value: &[u8]) -> bool {
         byte.is_ascii_alphanumeric()
             || matches!(
                 byte,
-                b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
-                    | b':' | b'[' | b']'
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'%'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b';'
+                    | b'='
+                    | b':'
+                    | b'['
+                    | b']'
             )
     })
 }

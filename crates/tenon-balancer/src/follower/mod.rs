@@ -35,7 +35,9 @@ pub struct Follower {
 
 impl std::fmt::Debug for Follower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follower").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Follower")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,10 +46,22 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 
 impl Follower {
     /// Starts from what is on disk, if anything is; gives the list for [`crate::Deps`].
-    pub fn new(settings: &Settings, source: Arc<dyn MemberSource>, path: PathBuf) -> (Self, watch::Receiver<Upstreams>) {
+    pub fn new(
+        settings: &Settings,
+        source: Arc<dyn MemberSource>,
+        path: PathBuf,
+    ) -> (Self, watch::Receiver<Upstreams>) {
         let known = load(&path);
         let (sender, receiver) = watch::channel(known);
-        (Self { source, path, timeout: settings.follow_timeout.0, sender }, receiver)
+        (
+            Self {
+                source,
+                path,
+                timeout: settings.follow_timeout.0,
+                sender,
+            },
+            receiver,
+        )
     }
 
     /// Follows the members until `stop`.
@@ -98,15 +112,28 @@ fn upstreams_of(members: &[Member]) -> Upstreams {
         .iter()
         .filter(|member| member.role == Role::Server)
         .filter_map(|member| {
-            let local = member.data_socket.as_ref().map(PathBuf::from).filter(|path| path.exists());
-            let endpoint = local.map(Endpoint::Unix).or_else(|| member.address.clone().map(Endpoint::Tcp))?;
+            let local = member
+                .data_socket
+                .as_ref()
+                .map(PathBuf::from)
+                .filter(|path| path.exists());
+            let endpoint = local
+                .map(Endpoint::Unix)
+                .or_else(|| member.address.clone().map(Endpoint::Tcp))?;
             let state = match member.state {
                 MemberState::Ready => ServerState::Ready,
                 MemberState::Draining => ServerState::Draining,
                 // Our own check finds out whether it is alive: the cluster may only be unable to hear it.
-                MemberState::Starting | MemberState::NotReady | MemberState::Stopped | MemberState::Dead => ServerState::NotReady,
+                MemberState::Starting | MemberState::NotReady | MemberState::Stopped | MemberState::Dead => {
+                    ServerState::NotReady
+                }
             };
-            Some(Server { name: member.name.clone(), endpoint, weight: 1, state })
+            Some(Server {
+                name: member.name.clone(),
+                endpoint,
+                weight: 1,
+                state,
+            })
         })
         .collect();
     servers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -141,7 +168,10 @@ fn keep(path: &Path, upstreams: &Upstreams) -> Result<(), BalancerError> {
         file.sync_data()?;
         std::fs::rename(&next, path)
     };
-    write().map_err(|source| BalancerError::Keep { path: path.to_owned(), source })
+    write().map_err(|source| BalancerError::Keep {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

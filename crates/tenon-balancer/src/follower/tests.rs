@@ -67,16 +67,32 @@ async fn the_servers_known_last_are_kept_for_a_start_without_any() {
     let running = tokio::spawn(follower.run(stop.clone()));
     list.changed().await.unwrap();
     let servers = list.borrow_and_update().servers.clone();
-    let seen: Vec<_> = servers.iter().map(|server| (server.name.as_str(), server.state)).collect();
-    assert_eq!(seen, [("server1", ServerState::Ready), ("server2", ServerState::Draining)]);
-    assert_eq!(servers[0].endpoint, Endpoint::Tcp("127.0.0.1:17010".into()), "there is no such socket on this host");
+    let seen: Vec<_> = servers
+        .iter()
+        .map(|server| (server.name.as_str(), server.state))
+        .collect();
+    assert_eq!(
+        seen,
+        [("server1", ServerState::Ready), ("server2", ServerState::Draining)]
+    );
+    assert_eq!(
+        servers[0].endpoint,
+        Endpoint::Tcp("127.0.0.1:17010".into()),
+        "there is no such socket on this host"
+    );
     stop.cancel();
     running.await.unwrap();
     assert!(source.asked.load(Ordering::SeqCst) >= 2);
 
     let (_follower, list) = Follower::new(&settings, source, path.clone());
     assert_eq!(list.borrow().servers.len(), 2);
-    assert!(list.borrow().servers.iter().all(|server| server.state == ServerState::Ready), "old states are not believed");
+    assert!(
+        list.borrow()
+            .servers
+            .iter()
+            .all(|server| server.state == ServerState::Ready),
+        "old states are not believed"
+    );
 
     std::fs::write(&path, "{ broken").unwrap();
     let (_follower, list) = Follower::new(&settings, Arc::new(Script::default()), path);

@@ -41,12 +41,27 @@ impl Failure {
 
     const fn kind_and_detail(self) -> (&'static str, &'static str) {
         match self {
-            Self::NoServer => ("no-server", "no server could take the request in time; nothing was sent, try again"),
-            Self::QueueFull => ("no-server", "too many requests wait for a server; nothing was sent, try again"),
-            Self::Lost => ("unknown-outcome", "the server went away after it got the request; look before you repeat it"),
+            Self::NoServer => (
+                "no-server",
+                "no server could take the request in time; nothing was sent, try again",
+            ),
+            Self::QueueFull => (
+                "no-server",
+                "too many requests wait for a server; nothing was sent, try again",
+            ),
+            Self::Lost => (
+                "unknown-outcome",
+                "the server went away after it got the request; look before you repeat it",
+            ),
             Self::BadAnswer => ("bad-answer", "what the server answered is not HTTP"),
-            Self::Timeout => ("unknown-outcome", "the server did not answer in time; look before you repeat the request"),
-            Self::ServerDead => ("unknown-outcome", "the server stopped answering while it had the request; look before you repeat it"),
+            Self::Timeout => (
+                "unknown-outcome",
+                "the server did not answer in time; look before you repeat the request",
+            ),
+            Self::ServerDead => (
+                "unknown-outcome",
+                "the server stopped answering while it had the request; look before you repeat it",
+            ),
         }
     }
 }
@@ -98,7 +113,14 @@ fn write(out: &mut Vec<u8>, status: u16, extra: &str, media_type: &str, body: &[
 
 fn write_problem(out: &mut Vec<u8>, problem: &Problem, extra: &str, to: Addressee<'_>) {
     let extra = format!("x-tenon-cid: {}\r\n{extra}", to.cid);
-    write(out, problem.status, &extra, Problem::CONTENT_TYPE, &problem.to_json(), to);
+    write(
+        out,
+        problem.status,
+        &extra,
+        Problem::CONTENT_TYPE,
+        &problem.to_json(),
+        to,
+    );
 }
 
 /// The answer to a request that is refused.

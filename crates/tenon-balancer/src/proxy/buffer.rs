@@ -16,7 +16,11 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity], start: 0, end: 0 }
+        Self {
+            bytes: vec![0; capacity],
+            start: 0,
+            end: 0,
+        }
     }
 
     pub(crate) fn filled(&self) -> &[u8] {
@@ -62,7 +66,11 @@ impl Buffer {
     }
 
     /// Reads once; 0 is the end of the stream. There must be room.
-    pub(crate) fn poll_fill<R: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, from: &mut R) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+    ) -> Poll<io::Result<usize>> {
         if self.end == self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;

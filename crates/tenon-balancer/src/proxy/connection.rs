@@ -114,7 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 if !first.is_ascii_graphic() && *first != b'\r' && *first != b'\n' {
                     return Head::Refused(Refusal::Malformed("this is not HTTP"));
                 }
-                match scan.advance(self.buffer.filled(), settings.request_line_bytes_max, settings.head_bytes_max) {
+                match scan.advance(
+                    self.buffer.filled(),
+                    settings.request_line_bytes_max,
+                    settings.head_bytes_max,
+                ) {
                     Ok(Some(end)) => return self.take_head(scan.skipped(), end),
                     Ok(None) => {}
                     Err(refusal) => return Head::Refused(refusal),
@@ -151,7 +155,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let worker = &self.worker;
         let settings = &worker.shared.settings;
         self.cid = worker.cid();
-        let limits = RequestLimits { headers_max: settings.headers_max, body_bytes_max: settings.body_bytes_max };
+        let limits = RequestLimits {
+            headers_max: settings.headers_max,
+            body_bytes_max: settings.body_bytes_max,
+        };
         let forwarding = Forwarding {
             peer: &self.peer.address,
             peer_node: &self.peer.node,
@@ -167,14 +174,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn refuse(&mut self, refusal: Refusal) -> Next {
         count(&self.worker.counters.refused);
+        self.cid = self.worker.cid();
         let started = Instant::now();
-        let to = Addressee { method: None, cid: self.cid.as_str(), persistence: Persistence::Close };
+        let to = Addressee {
+            method: None,
+            cid: self.cid.as_str(),
+            persistence: Persistence::Close,
+        };
         self.out.clear();
         answers::refusal(&mut self.out, refusal, to);
         self.head.clear();
         let bytes = self.send().await;
         self.served(
-            &Served { status: refusal.status(), bytes, server: None, retries: 0, next: Next::Linger },
+            &Served {
+                status: refusal.status(),
+                bytes,
+                server: None,
+                retries: 0,
+                next: Next::Linger,
+            },
             started,
             0,
         );
@@ -195,7 +213,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn serve_live(&mut self, request: &Request) -> Served {
         let bodiless = matches!(request.body, Body::None | Body::Length(0));
         let persistence = self.persistence(request, bodiless);
-        let to = Addressee { method: Some(request.method), cid: self.cid.as_str(), persistence };
+        let to = Addressee {
+            method: Some(request.method),
+            cid: self.cid.as_str(),
+            persistence,
+        };
         self.out.clear();
         let status = answers::live(&mut self.out, to);
         let bytes = self.send().await;
@@ -204,7 +226,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             (true, Persistence::Close) => Next::Close,
             (true, _) => Next::Keep,
         };
-        Served { status, bytes, server: None, retries: 0, next }
+        Served {
+            status,
+            bytes,
+            server: None,
+            retries: 0,
+            next,
+        }
     }
 
     /// What an answer of ours says about the connection.
@@ -222,7 +250,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     pub(super) async fn send(&mut self) -> u64 {
         let stall = self.worker.shared.settings.client_stall_timeout.0;
         let written = tokio::time::timeout(stall, self.client.write_all(&self.out)).await;
-        let bytes = if matches!(written, Ok(Ok(()))) { self.out.len() } else { 0 };
+        let bytes = if matches!(written, Ok(Ok(()))) {
+            self.out.len()
+        } else {
+            0
+        };
         self.out.clear();
         bytes as u64
     }
@@ -239,7 +271,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 status: served.status,
                 bytes: served.bytes,
                 micros,
-                server: served.server.as_ref().map(|server| server.name.clone()).unwrap_or_default(),
+                server: served
+                    .server
+                    .as_ref()
+                    .map(|server| server.name.clone())
+                    .unwrap_or_default(),
                 retries: served.retries,
             });
         }

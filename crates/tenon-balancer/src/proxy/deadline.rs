@@ -17,7 +17,11 @@ pub(crate) struct Deadline {
 impl Deadline {
     pub(crate) fn after(duration: Duration) -> Self {
         let due = Instant::now() + duration;
-        Self { sleep: Box::pin(tokio::time::sleep_until(due)), armed: due, due }
+        Self {
+            sleep: Box::pin(tokio::time::sleep_until(due)),
+            armed: due,
+            due,
+        }
     }
 
     pub(crate) fn set(&mut self, due: Instant) {

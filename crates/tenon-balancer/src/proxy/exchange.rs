@@ -48,14 +48,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Serves one request by a server.
     pub(super) async fn exchange(&mut self, request: &Request) -> Served {
         self.worker.budget.earn();
-        let mut attempts = Attempts { tried: Vec::new(), again: 0, wait_until: None, last: None };
+        let mut attempts = Attempts {
+            tried: Vec::new(),
+            again: 0,
+            wait_until: None,
+            last: None,
+        };
         let sending = match self.make_ready(request).await {
             Ok(sending) => sending,
             Err(NotReady::Refused(refusal)) => return self.answer_refusal(request, refusal, &attempts).await,
             Err(NotReady::Gone) => return self.cut(&attempts),
         };
         let mut server_buffer = self.worker.buffer();
-        let served = self.attempt_all(request, sending, &mut attempts, &mut server_buffer).await;
+        let served = self
+            .attempt_all(request, sending, &mut attempts, &mut server_buffer)
+            .await;
         self.worker.give_back(server_buffer);
         served
     }
@@ -72,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Ok(connection) => connection,
                 Err(failure) => return self.answer_failure(request, failure, Outcome::NotSent, attempts).await,
             };
-            let upstream = Arc::clone(&connection.upstream);
+            let (upstream, reused) = (Arc::clone(&connection.upstream), connection.reused);
             attempts.last = Some(Arc::clone(&upstream));
             let mut upload = match sending {
                 Sending::Buffered(bytes) => Upload::buffered(bytes),
@@ -95,8 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             count(&self.worker.counters.retries);
             attempts.again += 1;
-            // A connection that had grown stale says nothing about its server; a new one is made next.
-            if sent {
+            // A connection that had grown stale says little about its server; a new one is made next.
+            if matches!(error, RelayError::ServerDead) || (sent && !reused) {
                 attempts.tried.push(upstream.id);
             }
         }
@@ -175,7 +182,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return served;
         }
         let served = served(match relayed {
-            Relayed { client_reusable: true, .. } => Next::Keep,
+            Relayed {
+                client_reusable: true, ..
+            } => Next::Keep,
             Relayed { upload_cut: true, .. } => Next::Linger,
             _ => Next::Close,
         });
@@ -226,7 +235,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         while self.buffer.len() < length {
             let earned = Duration::from_millis(received.saturating_mul(1000) / settings.body_rate_min_bytes.max(1));
             let due = started + settings.body_grace.0 + earned;
-            self.deadline.set(due.min(Instant::now() + settings.client_stall_timeout.0));
+            self.deadline
+                .set(due.min(Instant::now() + settings.client_stall_timeout.0));
             match self.fill().await {
                 None => return Err(NotReady::Refused(Refusal::TooSlow)),
                 Some(0) => return Err(NotReady::Gone),
@@ -241,7 +251,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let settings = &self.worker.shared.settings;
         let careful = !request.method.is_idempotent();
         loop {
-            let upstream = self.worker.shared.directory.table().pick(&self.worker.turn, &attempts.tried);
+            let upstream = self
+                .worker
+                .shared
+                .directory
+                .table()
+                .pick(&self.worker.turn, &attempts.tried);
             let Some(upstream) = upstream else {
                 self.wait_for_server(attempts).await?;
                 continue;
@@ -255,7 +270,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             count(&self.worker.counters.connects);
             match ServerStream::connect(&upstream.endpoint, settings.connect_timeout.0).await {
-                Ok(stream) => return Ok(ServerConnection { stream, upstream }),
+                Ok(stream) => {
+                    return Ok(ServerConnection {
+                        stream,
+                        upstream,
+                        reused: false,
+                    });
+                }
                 Err(error) => {
                     tracing::debug!(server = %upstream.name, %error, "connecting to a server failed");
                     count(&upstream.failures);
@@ -272,7 +293,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn wait_for_server(&self, attempts: &mut Attempts) -> Result<(), Failure> {
         let worker = &self.worker;
         let settings = &worker.shared.settings;
-        let until = *attempts.wait_until.get_or_insert_with(|| Instant::now() + settings.wait_timeout.0);
+        let until = *attempts
+            .wait_until
+            .get_or_insert_with(|| Instant::now() + settings.wait_timeout.0);
         if worker.waiting.load(Ordering::Relaxed) >= settings.waiting_max {
             return Err(Failure::QueueFull);
         }
@@ -290,7 +313,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         // Either a change came or time is up; both are looked at by the caller.
         let _ = tokio::time::timeout_at(due, changes.changed()).await;
         drop(waiting);
-        if Instant::now() >= until { Err(Failure::NoServer) } else { Ok(()) }
+        if Instant::now() >= until {
+            Err(Failure::NoServer)
+        } else {
+            Ok(())
+        }
     }
 
     async fn answer_failure(
@@ -301,7 +328,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         attempts: &Attempts,
     ) -> Served {
         let counters = &self.worker.counters;
-        count(if outcome == Outcome::Unknown { &counters.unknown } else { &counters.not_sent });
+        count(if outcome == Outcome::Unknown {
+            &counters.unknown
+        } else {
+            &counters.not_sent
+        });
         tracing::warn!(
             cid = self.cid.as_str(),
             server = attempts.last.as_ref().map(|upstream| upstream.name.as_str()),
@@ -310,7 +341,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             "a request was not answered by a server",
         );
         let persistence = self.persistence(request, matches!(request.body, Body::None | Body::Length(0)));
-        let to = Addressee { method: Some(request.method), cid: self.cid.as_str(), persistence };
+        let to = Addressee {
+            method: Some(request.method),
+            cid: self.cid.as_str(),
+            persistence,
+        };
         self.out.clear();
         answers::failure(&mut self.out, failure, outcome, to);
         let bytes = self.send().await;
@@ -318,7 +353,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Persistence::Close => Next::Linger,
             _ => Next::Keep,
         };
-        Served { status: failure.status(), bytes, server: attempts.last.clone(), retries: attempts.again, next }
+        Served {
+            status: failure.status(),
+            bytes,
+            server: attempts.last.clone(),
+            retries: attempts.again,
+            next,
+        }
     }
 
     async fn answer_refusal(&mut self, request: &Request, refusal: Refusal, attempts: &Attempts) -> Served {
@@ -332,12 +373,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         answers::refusal(&mut self.out, refusal, to);
         let bytes = self.send().await;
         let status = refusal.status();
-        Served { status, bytes, server: attempts.last.clone(), retries: attempts.again, next: Next::Linger }
+        Served {
+            status,
+            bytes,
+            server: attempts.last.clone(),
+            retries: attempts.again,
+            next: Next::Linger,
+        }
     }
 
     fn cut(&self, attempts: &Attempts) -> Served {
         count(&self.worker.counters.cut);
-        Served { status: 499, bytes: 0, server: attempts.last.clone(), retries: attempts.again, next: Next::Close }
+        Served {
+            status: 499,
+            bytes: 0,
+            server: attempts.last.clone(),
+            retries: attempts.again,
+            next: Next::Close,
+        }
     }
 }
 
@@ -356,7 +409,10 @@ impl Drop for Waiting<'_> {
 /// Whether nobody listens there, rather than being busy.
 fn is_refusal(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionReset
+    )
 }
 
 /// What the client is told of a request that ended without an answer.
@@ -367,5 +423,9 @@ fn ended(sent: bool, error: &RelayError) -> (Failure, Outcome) {
         RelayError::BadAnswer => Failure::BadAnswer,
         _ => Failure::Lost,
     };
-    if sent { (failure, Outcome::Unknown) } else { (Failure::NoServer, Outcome::NotSent) }
+    if sent {
+        (failure, Outcome::Unknown)
+    } else {
+        (Failure::NoServer, Outcome::NotSent)
+    }
 }

@@ -9,11 +9,17 @@ pub(crate) struct TrustedNetworks(Vec<(IpAddr, u8)>);
 impl TrustedNetworks {
     /// Reads `address` or `network/bits`; gives the text that can't be read.
     pub(crate) fn parse(texts: &[String]) -> Result<Self, String> {
-        texts.iter().map(|text| Self::parse_one(text).ok_or_else(|| text.clone())).collect::<Result<_, _>>().map(Self)
+        texts
+            .iter()
+            .map(|text| Self::parse_one(text).ok_or_else(|| text.clone()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     fn parse_one(text: &str) -> Option<(IpAddr, u8)> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.trim().parse().ok()?;
         let whole = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(whole), |bits| bits.trim().parse().ok())?;
@@ -23,10 +29,16 @@ impl TrustedNetworks {
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|(network, bits)| match (network, address) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
-                (network.to_bits() ^ address.to_bits()).checked_shr(32 - u32::from(*bits)).unwrap_or(0) == 0
+                (network.to_bits() ^ address.to_bits())
+                    .checked_shr(32 - u32::from(*bits))
+                    .unwrap_or(0)
+                    == 0
             }
             (IpAddr::V6(network), IpAddr::V6(address)) => {
-                (network.to_bits() ^ address.to_bits()).checked_shr(128 - u32::from(*bits)).unwrap_or(0) == 0
+                (network.to_bits() ^ address.to_bits())
+                    .checked_shr(128 - u32::from(*bits))
+                    .unwrap_or(0)
+                    == 0
             }
             _ => false,
         })
@@ -46,8 +58,16 @@ impl Peer {
     pub(crate) fn new(address: SocketAddr, trusted: &TrustedNetworks) -> Self {
         let ip = address.ip().to_canonical();
         let text = ip.to_string();
-        let node = if ip.is_ipv6() { format!("\"[{text}]\"") } else { text.clone() };
-        Self { address: text, node, trusted: trusted.contains(ip) }
+        let node = if ip.is_ipv6() {
+            format!("\"[{text}]\"")
+        } else {
+            text.clone()
+        };
+        Self {
+            address: text,
+            node,
+            trusted: trusted.contains(ip),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::upstream::Upstream;
 pub(crate) struct ServerConnection {
     pub(crate) stream: ServerStream,
     pub(crate) upstream: Arc<Upstream>,
+    /// Whether it carried a request before, so that it may have grown stale.
+    pub(crate) reused: bool,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,11 @@ impl Pool {
         while let Some(Idle { stream, since }) = idle.pop() {
             let ask_kernel = careful || now.saturating_duration_since(since) > TRUSTED_QUIET;
             if stream.seems_quiet() && (!ask_kernel || stream.is_quiet()) {
-                return Some(ServerConnection { stream, upstream: Arc::clone(upstream) });
+                return Some(ServerConnection {
+                    stream,
+                    upstream: Arc::clone(upstream),
+                    reused: true,
+                });
             }
         }
         None
@@ -46,13 +52,20 @@ impl Pool {
     /// Keeps a connection for its next request.
     pub(crate) fn put(&mut self, connection: ServerConnection, idle_max: usize, now: Instant) {
         let id = connection.upstream.id;
-        let index = self.servers.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
-            self.servers.push((id, Vec::new()));
-            self.servers.len() - 1
-        });
+        let index = self
+            .servers
+            .iter()
+            .position(|(known, _)| *known == id)
+            .unwrap_or_else(|| {
+                self.servers.push((id, Vec::new()));
+                self.servers.len() - 1
+            });
         let idle = &mut self.servers[index].1;
         if idle.len() < idle_max {
-            idle.push(Idle { stream: connection.stream, since: now });
+            idle.push(Idle {
+                stream: connection.stream,
+                since: now,
+            });
         }
     }
 
@@ -62,9 +75,5 @@ impl Pool {
             idle.retain(|idle| now.saturating_duration_since(idle.since) < timeout && idle.stream.seems_quiet());
             wanted.contains(id)
         });
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.servers.iter().map(|(_, idle)| idle.len()).sum()
     }
 }

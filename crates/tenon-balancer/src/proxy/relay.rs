@@ -35,6 +35,10 @@ pub(crate) enum RelayError {
 
 /// What an answer was, once it was passed on whole.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about the end of an attempt that don't depend on each other"
+)]
 pub(crate) struct Relayed {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
@@ -77,6 +81,10 @@ pub(crate) struct Relay<'a, S> {
     pub(crate) closing: bool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about an answer that don't depend on each other"
+)]
 struct Download {
     stage: Stage,
     out_sent: usize,
@@ -87,7 +95,7 @@ struct Download {
     response: Option<Response>,
     client_reusable: bool,
     upgraded: bool,
-    /// Whether the client got any byte.
+    /// Whether the client got any byte of the answer proper.
     began: bool,
     bytes: u64,
     progress: bool,
@@ -97,16 +105,24 @@ struct Download {
 impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
     pub(crate) async fn run(mut self, upload: &mut Upload, upstream: &Upstream) -> Result<Relayed, RelayError> {
         let mut died = pin!(upstream.died.notified());
+        if upstream.is_silent() {
+            return Err(RelayError::ServerDead);
+        }
         let mut download = Download::new();
         let mut uploading = true;
         let mut broken = false;
         let mut set = false;
         let ended = poll_fn(|cx| {
             if uploading {
-                match upload.poll(cx, self.head, (&mut *self.client, &mut *self.client_buffer), self.server) {
+                match upload.poll(
+                    cx,
+                    self.head,
+                    (&mut *self.client, &mut *self.client_buffer),
+                    self.server,
+                ) {
                     Poll::Ready(Ok(())) => uploading = false,
                     Poll::Ready(Err(UploadError::ServerGone)) => (uploading, broken) = (false, true),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(refused(error, download.began))),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(refused(&error, download.began))),
                     Poll::Pending => {}
                 }
             }
@@ -114,10 +130,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
                 return Poll::Ready(ended);
             }
             if died.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(if download.began { RelayError::Cut } else { RelayError::ServerDead }));
+                return Poll::Ready(Err(if download.began {
+                    RelayError::Cut
+                } else {
+                    RelayError::ServerDead
+                }));
             }
-            let client_due = if uploading { upload.client_due(self.settings) } else { None };
-            if upload.take_progress() | std::mem::take(&mut download.progress) | !set {
+            let client_due = if uploading {
+                upload.client_due(self.settings)
+            } else {
+                None
+            };
+            let (up, down) = (upload.take_progress(), std::mem::take(&mut download.progress));
+            if up || down || !set {
                 set = true;
                 self.deadline.set(self.due(&download, client_due));
             }
@@ -221,7 +246,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
                 Ok(0) | Err(_) => return Poll::Ready(Err(RelayError::Cut)),
                 Ok(count) => count,
             };
-            download.began = true;
+            // An interim answer that went out whole leaves everything open.
+            download.began |= download.response.is_some() || download.upgraded || count < out_bytes;
             download.progress = true;
             download.bytes += count as u64;
             let of_out = count.min(out_bytes);
@@ -245,7 +271,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
         } else {
             Persistence::KeepAlive
         };
-        let bad = if download.began { RelayError::Cut } else { RelayError::BadAnswer };
+        let bad = if download.began {
+            RelayError::Cut
+        } else {
+            RelayError::BadAnswer
+        };
         let head = &self.server_buffer.filled()[..end];
         let is_head = self.request.method == Method::Head;
         let Ok(response) = read_response(head, is_head, self.request.modern, persistence, self.out) else {
@@ -355,9 +385,9 @@ impl Download {
     }
 }
 
-fn refused(error: UploadError, began: bool) -> RelayError {
+fn refused(error: &UploadError, began: bool) -> RelayError {
     match error {
-        UploadError::Refused(refusal) if !began => RelayError::Refused(refusal),
+        UploadError::Refused(refusal) if !began => RelayError::Refused(*refusal),
         _ => RelayError::Cut,
     }
 }

@@ -49,7 +49,10 @@ impl ServerStream {
     pub(crate) fn is_quiet(&self) -> bool {
         let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
         let mut byte = [0_u8; 1];
-        matches!(rustix::net::recv(self.fd(), &mut byte, flags), Err(rustix::io::Errno::AGAIN))
+        matches!(
+            rustix::net::recv(self.fd(), &mut byte, flags),
+            Err(rustix::io::Errno::AGAIN)
+        )
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -21,7 +21,13 @@ struct Half<'a> {
 
 impl Half<'_> {
     /// Moves what can be moved; ready once the end of the stream was passed on.
-    fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W, moved: &mut bool) -> Poll<std::io::Result<()>>
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        moved: &mut bool,
+    ) -> Poll<std::io::Result<()>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -54,16 +60,25 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     idle: Duration,
 ) {
     let ((client, client_buffer), (server, server_buffer)) = (client, server);
-    let mut up = Half { buffer: client_buffer, ended: false, closed: false };
-    let mut down = Half { buffer: server_buffer, ended: false, closed: false };
+    let mut up = Half {
+        buffer: client_buffer,
+        ended: false,
+        closed: false,
+    };
+    let mut down = Half {
+        buffer: server_buffer,
+        ended: false,
+        closed: false,
+    };
     deadline.set(Instant::now() + idle);
     poll_fn(|cx| {
         let mut moved = false;
         let up_done = up.poll(cx, client, server, &mut moved);
         let down_done = down.poll(cx, server, client, &mut moved);
         match (up_done, down_done) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(()),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(_), Poll::Ready(_)) => {
+                return Poll::Ready(());
+            }
             _ => {}
         }
         if moved {

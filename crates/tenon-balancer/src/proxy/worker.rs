@@ -68,7 +68,10 @@ impl Worker {
             budget,
             pool: Mutex::default(),
             buffers: Mutex::default(),
-            cids: Mutex::new(Cids { bytes: [0; CID_BYTES * 32], used: CID_BYTES * 32 }),
+            cids: Mutex::new(Cids {
+                bytes: [0; CID_BYTES * 32],
+                used: CID_BYTES * 32,
+            }),
             draining: AtomicBool::new(false),
             open: Mutex::default(),
         }
@@ -154,7 +157,11 @@ impl Worker {
 
     fn sweep(&self) {
         let table = self.shared.directory.table();
-        self.pool().sweep(&table.pooled, self.shared.settings.server_idle_timeout.0, Instant::now());
+        self.pool().sweep(
+            &table.pooled,
+            self.shared.settings.server_idle_timeout.0,
+            Instant::now(),
+        );
         self.budget.refill();
         self.flush_access();
     }
@@ -203,7 +210,10 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(
         error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
     )
 }
 
@@ -266,7 +276,11 @@ pub(crate) struct RetryBudget {
 impl RetryBudget {
     fn new(burst: u32, percent: u32) -> Self {
         let (burst, percent) = (burst as usize * 100, percent as usize);
-        Self { burst, percent, left: AtomicUsize::new(burst) }
+        Self {
+            burst,
+            percent,
+            left: AtomicUsize::new(burst),
+        }
     }
 
     /// A request came.
@@ -280,7 +294,8 @@ impl RetryBudget {
     /// A tenth of the burst comes back each second.
     fn refill(&self) {
         let left = self.left.load(Ordering::Relaxed);
-        self.left.store((left + self.burst / 40).min(self.burst), Ordering::Relaxed);
+        self.left
+            .store((left + self.burst / 40).min(self.burst), Ordering::Relaxed);
     }
 
     /// A request is to be sent again; false if it may not.

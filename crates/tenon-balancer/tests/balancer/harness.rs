@@ -48,7 +48,12 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) fn new(name: &str, path: PathBuf) -> Self {
-        Self { name: name.into(), path, behaviour: Arc::default(), task: None }
+        Self {
+            name: name.into(),
+            path,
+            behaviour: Arc::default(),
+            task: None,
+        }
     }
 
     pub(crate) fn start(&mut self) {
@@ -103,14 +108,19 @@ async fn read_body(stream: &mut UnixStream, buffer: &mut Vec<u8>, head: &str) ->
             let end = if buffer.starts_with(b"0\r\n") {
                 Some(0)
             } else {
-                buffer.windows(5).position(|window| window == b"\r\n0\r\n").map(|at| at + 2)
+                buffer
+                    .windows(5)
+                    .position(|window| window == b"\r\n0\r\n")
+                    .map(|at| at + 2)
             };
             if let Some(end) = end {
                 let rest = &buffer[end + 3..];
                 let tail = if rest.starts_with(b"\r\n") {
                     Some(2)
                 } else {
-                    rest.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+                    rest.windows(4)
+                        .position(|window| window == b"\r\n\r\n")
+                        .map(|at| at + 4)
                 };
                 if let Some(tail) = tail {
                     return Some(buffer.drain(..end + 3 + tail).collect());
@@ -143,7 +153,11 @@ async fn serve(mut stream: UnixStream, behaviour: &Behaviour, name: &str) -> Opt
         }
         let path = head.split(' ').nth(1).unwrap().to_owned();
         if path == "/tenon/ready" {
-            let status = if behaviour.not_ready.load(Ordering::SeqCst) { "503 No" } else { "200 OK" };
+            let status = if behaviour.not_ready.load(Ordering::SeqCst) {
+                "503 No"
+            } else {
+                "200 OK"
+            };
             let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
             stream.write_all(text.as_bytes()).await.ok()?;
             continue;
@@ -155,7 +169,10 @@ async fn serve(mut stream: UnixStream, behaviour: &Behaviour, name: &str) -> Opt
             continue;
         }
         if path == "/early" {
-            stream.write_all(b"HTTP/1.1 413 No\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno!").await.ok()?;
+            stream
+                .write_all(b"HTTP/1.1 413 No\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno!")
+                .await
+                .ok()?;
             return None;
         }
         if path == "/continue" {
@@ -217,7 +234,10 @@ async fn respond(stream: &mut UnixStream, path: &str, head: &str, body: &[u8], n
         }
     };
     stream.write_all(&text).await.ok()?;
-    let closes = matches!(path, "/until-close" | "/truncated" | "/then-close" | "/nonsense" | "/two-lengths");
+    let closes = matches!(
+        path,
+        "/until-close" | "/truncated" | "/then-close" | "/nonsense" | "/two-lengths"
+    );
     (!closes).then_some(())
 }
 
@@ -269,7 +289,16 @@ impl Cluster {
     /// A load balancer with that many servers, all ready.
     pub(crate) async fn start(count: usize, settings: Settings) -> Self {
         let cluster = Self::start_cold(count, settings, true).await;
-        cluster.until(|status| status.servers.iter().filter(|server| server.health == tenon_balancer::Health::Ready).count() == count).await;
+        cluster
+            .until(|status| {
+                status
+                    .servers
+                    .iter()
+                    .filter(|server| server.health == tenon_balancer::Health::Ready)
+                    .count()
+                    == count
+            })
+            .await;
         cluster
     }
 
@@ -277,7 +306,12 @@ impl Cluster {
     pub(crate) async fn start_cold(count: usize, settings: Settings, up: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut backends: Vec<Backend> = (1..=count)
-            .map(|number| Backend::new(&format!("server{number}"), directory.path().join(format!("{number}.sock"))))
+            .map(|number| {
+                Backend::new(
+                    &format!("server{number}"),
+                    directory.path().join(format!("{number}.sock")),
+                )
+            })
             .collect();
         if up {
             backends.iter_mut().for_each(Backend::start);
@@ -294,11 +328,23 @@ impl Cluster {
         let (servers, receiver) = watch::channel(Upstreams { servers: list });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let deps = Deps { listeners: vec![listener], servers: receiver, random: Arc::new(tenon_model::SystemRandom) };
+        let deps = Deps {
+            listeners: vec![listener],
+            servers: receiver,
+            random: Arc::new(tenon_model::SystemRandom),
+        };
         let balancer = Balancer::new(settings, deps).unwrap();
         let (handle, stop) = (balancer.handle(), CancellationToken::new());
         let running = tokio::spawn(balancer.run(stop.clone()));
-        Self { backends, address, handle, servers, stop, running, _directory: directory }
+        Self {
+            backends,
+            address,
+            handle,
+            servers,
+            stop,
+            running,
+            _directory: directory,
+        }
     }
 
     pub(crate) async fn until(&self, condition: impl Fn(&tenon_balancer::Status) -> bool) {
@@ -312,7 +358,10 @@ impl Cluster {
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).await.unwrap(), buffer: Vec::new() }
+        Client {
+            stream: TcpStream::connect(self.address).await.unwrap(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Sends bytes on a new connection, says that no more come, and reads all that is answered.
@@ -356,7 +405,9 @@ impl Client {
     pub(crate) async fn rest(&mut self) -> String {
         let mut all = std::mem::take(&mut self.buffer);
         // A reset ends a connection as well.
-        let _ = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut all)).await.expect("the connection stays open");
+        let _ = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut all))
+            .await
+            .expect("the connection stays open");
         String::from_utf8_lossy(&all).into_owned()
     }
 
@@ -364,15 +415,25 @@ impl Client {
     pub(crate) async fn until(&mut self, end: &str) -> String {
         let reading = async {
             loop {
-                if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end.as_bytes()) {
+                if let Some(at) = self
+                    .buffer
+                    .windows(end.len())
+                    .position(|window| window == end.as_bytes())
+                {
                     let found: Vec<u8> = self.buffer.drain(..at + end.len()).collect();
                     return String::from_utf8_lossy(&found).into_owned();
                 }
                 let count = self.stream.read_buf(&mut self.buffer).await.unwrap();
-                assert!(count > 0, "the connection ended after {:?}", String::from_utf8_lossy(&self.buffer));
+                assert!(
+                    count > 0,
+                    "the connection ended after {:?}",
+                    String::from_utf8_lossy(&self.buffer)
+                );
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("an answer in time")
     }
 }
 

@@ -21,7 +21,10 @@ async fn one_connection_serves_many_requests_on_both_sides() {
         client.send(GET).await;
         assert!(client.until("server1").await.starts_with("HTTP/1.1 200"));
     }
-    assert_eq!(cluster.backends[0].behaviour.connections.load(Ordering::SeqCst) - checks, 1);
+    assert_eq!(
+        cluster.backends[0].behaviour.connections.load(Ordering::SeqCst) - checks,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,10 +33,18 @@ async fn pipelined_requests_are_answered_in_order() {
     let bodies = ["one", "two", "three", "four"];
     let requests: String = bodies
         .iter()
-        .map(|body| format!("POST /echo HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+        .map(|body| {
+            format!(
+                "POST /echo HTTP/1.1\r\nhost: t\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        })
         .collect();
     let answer = cluster.raw(requests).await;
-    let places: Vec<usize> = bodies.iter().map(|body| answer.find(&format!("\r\n\r\n{body}")).unwrap()).collect();
+    let places: Vec<usize> = bodies
+        .iter()
+        .map(|body| answer.find(&format!("\r\n\r\n{body}")).unwrap())
+        .collect();
     assert!(places.is_sorted(), "{answer}");
 }
 
@@ -42,12 +53,21 @@ async fn versions_and_wishes_decide_whether_a_connection_stays() {
     let cluster = Cluster::start(1, settings()).await;
     for (request, expected) in [
         ("GET / HTTP/1.0\r\nhost: t\r\n\r\n", "connection: close"),
-        ("GET / HTTP/1.0\r\nhost: t\r\nconnection: keep-alive\r\n\r\n", "connection: keep-alive"),
-        ("GET / HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n", "connection: close"),
+        (
+            "GET / HTTP/1.0\r\nhost: t\r\nconnection: keep-alive\r\n\r\n",
+            "connection: keep-alive",
+        ),
+        (
+            "GET / HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n",
+            "connection: close",
+        ),
         ("GET /until-close HTTP/1.1\r\nhost: t\r\n\r\n", "connection: close"),
     ] {
         let answer = cluster.raw(request).await;
-        assert!(status(&answer) == 200 && answer.contains(expected), "{request}: {answer}");
+        assert!(
+            status(&answer) == 200 && answer.contains(expected),
+            "{request}: {answer}"
+        );
     }
     assert!(!cluster.get("/").await.contains("connection:"));
 }
@@ -58,7 +78,11 @@ async fn a_stale_or_chatty_server_connection_is_not_used_again() {
     for path in ["/then-close", "/garbage"] {
         for _ in 0..5 {
             let answer = cluster.get(path).await;
-            assert_eq!((status(&answer), answer.matches("HTTP/1.1").count()), (200, 1), "{answer}");
+            assert_eq!(
+                (status(&answer), answer.matches("HTTP/1.1").count()),
+                (200, 1),
+                "{answer}"
+            );
             let request = "POST /echo HTTP/1.1\r\nhost: t\r\ncontent-length: 2\r\n\r\nhi";
             let answer = cluster.raw(request).await;
             assert!(status(&answer) == 200 && answer.ends_with("hi"), "{answer}");
@@ -79,7 +103,10 @@ async fn a_drain_tells_clients_and_then_ends() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     client.send(GET).await;
     let answer = client.rest().await;
-    assert!(answer.contains("connection: close") && answer.ends_with("server1"), "{answer}");
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("server1"),
+        "{answer}"
+    );
     let ended = tokio::time::timeout(Duration::from_secs(5), &mut cluster.running).await;
     assert!(matches!(ended, Ok(Ok(Ok(())))), "{ended:?}");
 }
@@ -109,11 +136,15 @@ async fn the_list_of_servers_changes_while_requests_go_on() {
     let mut only_second = whole.clone();
     only_second.servers[0].state = ServerState::Draining;
     cluster.servers.send_replace(only_second);
-    cluster.until(|status| status.servers[0].state == ServerState::Draining).await;
+    cluster
+        .until(|status| status.servers[0].state == ServerState::Draining)
+        .await;
     for _ in 0..6 {
         assert!(cluster.get("/").await.ends_with("server2"));
     }
-    cluster.servers.send_replace(Upstreams { servers: vec![whole.servers[0].clone()] });
+    cluster.servers.send_replace(Upstreams {
+        servers: vec![whole.servers[0].clone()],
+    });
     cluster.until(|status| status.servers.len() == 1 && status.ready).await;
     for _ in 0..6 {
         assert!(cluster.get("/").await.ends_with("server1"));

@@ -1,5 +1,8 @@
 //! The load balancer in front of small real servers on loopback, one file per behaviour.
-#![allow(unused_crate_dependencies, reason = "the tests use few of the crate's dependencies")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 mod forwarding;
 mod framing;

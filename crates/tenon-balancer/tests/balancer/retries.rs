@@ -9,15 +9,23 @@ use tenon_model::DurationText;
 use crate::harness::{Cluster, settings, status};
 
 fn request(method: &str, path: &str, body: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_request_is_repeated_only_if_that_is_safe() {
     let cluster = Cluster::start(2, settings()).await;
-    for (method, repeated) in
-        [("GET", true), ("PUT", true), ("DELETE", true), ("OPTIONS", true), ("POST", false), ("PATCH", false)]
-    {
+    for (method, repeated) in [
+        ("GET", true),
+        ("PUT", true),
+        ("DELETE", true),
+        ("OPTIONS", true),
+        ("POST", false),
+        ("PATCH", false),
+    ] {
         let before = cluster.seen();
         for backend in &cluster.backends {
             backend.behaviour.deaths.store(0, Ordering::SeqCst);
@@ -36,7 +44,10 @@ async fn a_lost_request_is_repeated_only_if_that_is_safe() {
         } else {
             assert_eq!((bad.len(), cluster.seen() - before), (1, 2), "{method}: {answers:?}");
             assert_eq!(status(bad[0]), 502, "{method}: {bad:?}");
-            assert!(bad[0].contains("x-tenon-outcome: unknown") && bad[0].contains("tenon:unknown-outcome"), "{bad:?}");
+            assert!(
+                bad[0].contains("x-tenon-outcome: unknown") && bad[0].contains("tenon:unknown-outcome"),
+                "{bad:?}"
+            );
         }
     }
     assert_eq!(cluster.handle.status().unknown, 2);
@@ -49,8 +60,10 @@ async fn killing_a_server_fails_nothing_that_may_be_repeated() {
     let clients: Vec<_> = (0..16)
         .map(|_| {
             tokio::spawn(async move {
-                let mut client =
-                    crate::harness::Client { stream: tokio::net::TcpStream::connect(address).await.unwrap(), buffer: vec![] };
+                let mut client = crate::harness::Client {
+                    stream: tokio::net::TcpStream::connect(address).await.unwrap(),
+                    buffer: vec![],
+                };
                 for _ in 0..200 {
                     client.send("GET /x HTTP/1.1\r\nHost: t\r\n\r\n").await;
                     let answer = client.until("server").await;
@@ -71,7 +84,12 @@ async fn killing_a_server_fails_nothing_that_may_be_repeated() {
         cluster.backends[index].start();
         let name = cluster.backends[index].name.clone();
         cluster
-            .until(|status| status.servers.iter().any(|server| server.name == name && server.health == Health::Ready))
+            .until(|status| {
+                status
+                    .servers
+                    .iter()
+                    .any(|server| server.name == name && server.health == Health::Ready)
+            })
             .await;
     }
     for client in clients {
@@ -90,7 +108,9 @@ async fn a_request_waits_for_a_server_that_restarts() {
         client.send(request("POST", "/echo", "patience")).await;
         client.until("patience").await
     });
-    cluster.until(|status| status.connections == 1 && status.servers[0].health == Health::Dead).await;
+    cluster
+        .until(|status| status.connections == 1 && status.servers[0].health == Health::Dead)
+        .await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     cluster.backends[0].start();
     let answer = waiting.await.unwrap();
@@ -107,7 +127,12 @@ async fn without_any_server_the_answer_says_that_nothing_was_sent() {
     let answer = cluster.raw(request("POST", "/", "hi")).await;
     assert!(started.elapsed() >= Duration::from_millis(300));
     assert_eq!(status(&answer), 503, "{answer}");
-    for part in ["retry-after: 1", "x-tenon-outcome: not-sent", "application/problem+json", "tenon:no-server"] {
+    for part in [
+        "retry-after: 1",
+        "x-tenon-outcome: not-sent",
+        "application/problem+json",
+        "tenon:no-server",
+    ] {
         assert!(answer.contains(part), "{part}: {answer}");
     }
 }
@@ -131,9 +156,14 @@ async fn only_so_many_requests_wait() {
 async fn if_no_server_is_ready_those_alive_are_used() {
     let mut cluster = Cluster::start(2, settings()).await;
     cluster.backends[0].behaviour.not_ready.store(true, Ordering::SeqCst);
-    cluster.until(|status| status.servers[0].health == Health::NotReady).await;
+    cluster
+        .until(|status| status.servers[0].health == Health::NotReady)
+        .await;
     for _ in 0..4 {
-        assert!(cluster.get("/").await.ends_with("server2"), "a ready server is preferred");
+        assert!(
+            cluster.get("/").await.ends_with("server2"),
+            "a ready server is preferred"
+        );
     }
     cluster.backends[1].kill().await;
     for _ in 0..4 {
@@ -164,7 +194,10 @@ async fn requests_leave_a_frozen_server_once_it_counts_as_dead() {
     for mut client in posts {
         let answer = client.until("\r\n\r\n").await;
         statuses.push(status(&answer));
-        assert!(status(&answer) == 200 || answer.contains("x-tenon-outcome: unknown"), "{answer}");
+        assert!(
+            status(&answer) == 200 || answer.contains("x-tenon-outcome: unknown"),
+            "{answer}"
+        );
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 504]);

@@ -29,15 +29,25 @@ fn comparable(answer: &str) -> String {
 
 #[test]
 fn any_split_gives_the_same_answers() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let cluster = runtime.block_on(Cluster::start(1, settings()));
-    let whole: Vec<String> =
-        REQUESTS.iter().map(|request| comparable(&runtime.block_on(cluster.raw(request)))).collect();
+    let whole: Vec<String> = REQUESTS
+        .iter()
+        .map(|request| comparable(&runtime.block_on(cluster.raw(request))))
+        .collect();
     let strategy = (0..REQUESTS.len()).prop_flat_map(|index| {
         let cuts = prop::collection::vec(any::<prop::sample::Index>(), 1..12);
         (Just(index), cuts)
     });
-    let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 150,
+        failure_persistence: None,
+        ..Config::default()
+    };
     TestRunner::new(config)
         .run(&strategy, |(index, cuts)| {
             let request = REQUESTS[index].as_bytes();

@@ -14,7 +14,10 @@ async fn a_web_socket_is_passed_through_both_ways() {
     // Bytes that come with the request must not reach the server before it has agreed.
     client.send(format!("{UPGRADE}early ")).await;
     let head = client.until("\r\n\r\n").await.to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 101") && head.contains("upgrade: websocket"),
+        "{head}"
+    );
     assert_eq!(client.until("early ").await, "welcome early ");
     client.send("later").await;
     assert_eq!(client.until("later").await, "later");
