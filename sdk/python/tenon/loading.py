@@ -51,8 +51,11 @@ def one_line(error: BaseException) -> str:
     """An exception in one line."""
     if isinstance(error, SystemExit):
         return f"the file ends the process: SystemExit({error.code!r})"
-    message = str(error).strip().splitlines()
     name = type(error).__name__
+    try:
+        message = str(error).strip().splitlines()
+    except Exception:
+        message = []
     if isinstance(error, UnusableFile):
         return message[0] if message else name
     if isinstance(error, SyntaxError):

@@ -210,9 +210,9 @@ class Threads(unittest.TestCase):
     def test_the_worker_goes_on_reading_when_all_threads_are_busy(self) -> None:
         for threads in (1, 2):
             with self.subTest(threads=threads), Worker({"api.py": SERVICES}, threads=threads) as worker:
-                slow = [worker.begin("sleeps", 0.4) for _ in range(threads)]
+                slow = [worker.begin("sleeps", 2.0) for _ in range(threads)]
                 late = [worker.begin("quick", cid=f"late-{number}") for number in range(20)]
-                self.assertLess(worker.ping(1), 0.35)
+                self.assertLess(worker.ping(1), 1.8)
                 cancelled = late.pop()
                 worker.send(Frame(protocol.CANCEL, id=cancelled))
                 self.assertEqual(worker.reply(cancelled).status, 499)
@@ -224,11 +224,11 @@ class Threads(unittest.TestCase):
 
     def test_a_handler_that_computes_does_not_stop_others(self) -> None:
         with Worker({"api.py": SERVICES}) as worker:
-            spinning = worker.begin("spins", 1.0)
+            spinning = worker.begin("spins", 4.0)
             began = time.monotonic()
             self.assertEqual(worker.call("quick").status, 200)
             worker.ping(1)
-            self.assertLess(time.monotonic() - began, 0.9)
+            self.assertLess(time.monotonic() - began, 3.5)
             self.assertEqual(worker.reply(spinning).json(), {"spun": True})
 
     def test_services_that_block_get_threads_of_their_own(self) -> None:
@@ -237,7 +237,8 @@ class Threads(unittest.TestCase):
                 began = time.monotonic()
                 ids = [worker.begin(service, 0.1) for _ in range(96)]
                 threads = {worker.reply(id).json()["thread"] for id in ids}
-                self.assertLess(time.monotonic() - began, 3.0)
+                # One after the other they would take 9.6 seconds.
+                self.assertLess(time.monotonic() - began, 6.0)
                 self.assertGreater(len(threads), 8)
 
     def test_many_services_mixed(self) -> None:
@@ -338,7 +339,8 @@ class Async(unittest.TestCase):
             ids = [worker.begin("async", 0.2, cid=f"c{number}") for number in range(50)]
             for number, id in enumerate(ids):
                 self.assertEqual(worker.reply(id).json(), {"got": [1, 2], "cid": f"c{number}"})
-            self.assertLess(time.monotonic() - began, 3.0)
+            # One after the other they would take 10 seconds.
+            self.assertLess(time.monotonic() - began, 6.0)
 
     def test_exceptions_and_cancel(self) -> None:
         with Worker({"api.py": SERVICES}) as worker:
@@ -389,7 +391,7 @@ class Logs(unittest.TestCase):
     def test_printing_megabytes_neither_blocks_nor_floods(self) -> None:
         with Worker({"api.py": SERVICES}) as worker:
             reply = worker.call("floods")
-            self.assertLess(reply.json()["seconds"], 10)
+            self.assertLess(reply.json()["seconds"], 25)
             self.assertLess(len(worker.logs), 30_000)
             worker.wait(lambda: any("lines (" in line and "were dropped" in line for line in worker.log_lines("stdout")))
             self.assertEqual(worker.call("quick").status, 200)
