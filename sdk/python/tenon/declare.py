@@ -252,18 +252,22 @@ class Elements:
     def __init__(self, elements: List[Elem], wrapper: str = "") -> None:
         self.wrapper = wrapper
         self._elements = elements
-        self._readers = [(each.name, each.read, each.is_required, each.default) for each in elements]
-        self._writers = [(each.name, each.write, each.is_required, each.has_default, each.default) for each in elements]
+        # Text, as most elements are, needs no conversion if it is text already.
+        self._readers = [(each.name, each.read, isinstance(each, Text), each.is_required, each.default) for each in elements]
+        self._writers = [(each.name, each.write, isinstance(each, Text), each.is_required, each.has_default, each.default) for each in elements]
 
     def read(self, data: Any, path: str = "") -> Bunch:
         """The input as the service gets it."""
         if not isinstance(data, dict):
             raise Invalid(path, f"expected an object, found {convert.kind(data)}")
         values = Bunch()
-        for name, read, is_required, default in self._readers:
+        for name, read, is_text, is_required, default in self._readers:
             if name in data:
                 value = data[name]
-                values[name] = None if value is None else read(value, f"{path}/{name}")
+                if is_text and type(value) is str:
+                    values[name] = value
+                else:
+                    values[name] = None if value is None else read(value, f"{path}/{name}")
             elif is_required:
                 raise Missing(f"{path}/{name}")
             else:
@@ -276,9 +280,11 @@ class Elements:
             return [self.write(item, f"{path}[{index}]") for index, item in enumerate(data)]
         get: Callable[[str, Any], Any] = data.get if isinstance(data, dict) else partial(getattr, data)
         values = {}
-        for name, write, is_required, has_default, default in self._writers:
+        for name, write, is_text, is_required, has_default, default in self._writers:
             value = get(name, _NO_DEFAULT)
-            if value is not _NO_DEFAULT:
+            if is_text and type(value) is str:
+                values[name] = value
+            elif value is not _NO_DEFAULT:
                 values[name] = write(value, f"{path}/{name}")
             elif has_default:
                 values[name] = default
