@@ -7,7 +7,7 @@ use crate::connector::{ChannelBinding, ConnectorError, HttpRoute};
 
 /// The route of a channel.
 pub(super) fn binding(config: RestChannel) -> Result<ChannelBinding, ConnectorError> {
-    if !config.is_active {
+    if !config.enabled {
         return Ok(ChannelBinding::Off);
     }
     let path = config

@@ -18,7 +18,7 @@ use crate::path::PathPattern;
 pub(crate) struct RestChannel {
     /// Whether it takes requests.
     #[serde(default = "yes")]
-    pub is_active: bool,
+    pub enabled: bool,
     /// The path, such as `/customers/{id}`. A parameter takes a whole segment; `{name*}` at the end takes all the rest.
     pub path: String,
     /// The only method that it takes; without it, any method.
@@ -114,7 +114,7 @@ impl KindConfig for RestChannel {
 pub(crate) struct RestOutgoing {
     /// Whether services may use it.
     #[serde(default = "yes")]
-    pub is_active: bool,
+    pub enabled: bool,
     /// The address, such as `https://crm.example.com/customers/{id}`. Path parameters are filled from a call's parameters;
     /// those left over become the query string.
     pub url: String,

@@ -200,9 +200,9 @@ impl RestConnection {
 #[async_trait]
 impl Outgoing for RestConnection {
     async fn call(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
-        if !self.config.is_active {
+        if !self.config.enabled {
             return Err(OutgoingError::Unavailable(
-                "the connection is switched off (is_active)".to_owned(),
+                "the connection is switched off (enabled)".to_owned(),
             ));
         }
         if call.operation == "ping" {
@@ -253,7 +253,7 @@ impl Outgoing for RestConnection {
         let (open, in_use) = self.client.connections();
         json!({
             "address": self.url.origin.authority,
-            "is_active": self.config.is_active,
+            "enabled": self.config.enabled,
             "connections_max": self.config.pool_size,
             "connections_open": open,
             "connections_in_use": in_use,

@@ -13,7 +13,7 @@ use tenon_model::{DurationText, FieldProblem, KindConfig, KindGroup, Secret};
 pub(crate) struct SqlOutgoing {
     /// Whether services may use it.
     #[serde(default = "yes")]
-    pub is_active: bool,
+    pub enabled: bool,
     /// The database: `postgresql://user@host:port/database`, with `?sslmode=require` for TLS, or `sqlite:/path/to/file`.
     pub url: String,
     /// The user's password.

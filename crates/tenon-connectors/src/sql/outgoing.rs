@@ -33,7 +33,7 @@ const TRANSACTION_WORDS: [&str; 10] = [
 /// A live outgoing SQL connection.
 #[derive(Debug)]
 pub(super) struct SqlConnection {
-    is_active: bool,
+    enabled: bool,
     timeout: Duration,
     connections_max: u32,
     engine: Engine,
@@ -96,7 +96,7 @@ impl SqlConnection {
             Database::Sqlite(path) => Engine::Sqlite(Sqlite::new(path, config)),
         };
         Ok(Self {
-            is_active: config.is_active,
+            enabled: config.enabled,
             timeout: config.timeout.0,
             connections_max: config.pool_size,
             engine,
@@ -130,9 +130,9 @@ impl SqlConnection {
 #[async_trait]
 impl Outgoing for SqlConnection {
     async fn call(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
-        if !self.is_active {
+        if !self.enabled {
             return Err(OutgoingError::Unavailable(
-                "the connection is switched off (is_active)".to_owned(),
+                "the connection is switched off (enabled)".to_owned(),
             ));
         }
         if call.operation == "ping" {
@@ -187,7 +187,7 @@ impl Outgoing for SqlConnection {
         };
         json!({
             "address": address,
-            "is_active": self.is_active,
+            "enabled": self.enabled,
             "connections_max": self.connections_max,
             "connections_open": open,
             "connections_in_use": in_use,

@@ -45,7 +45,7 @@ impl OtherSide for HttpServer {
     }
 
     fn body(&self) -> Value {
-        json!({"url": format!("http://{}/{{page}}", self.address), "timeout": "5s"})
+        json!({"url": format!("http://{}/{{page}}", self.address), "timeout": "10s"})
     }
 
     fn quick_call(&self) -> OutgoingCall {
@@ -162,7 +162,7 @@ fn a_channel_becomes_a_route_or_nothing() {
     };
     insta::assert_debug_snapshot!("route", route);
     assert_eq!(
-        bind(&json!({"path": "/a", "service": "s", "is_active": false})).unwrap(),
+        bind(&json!({"path": "/a", "service": "s", "enabled": false})).unwrap(),
         ChannelBinding::Off
     );
     assert!(matches!(

@@ -121,7 +121,7 @@ async fn answer(request: Request<Incoming>, seen: &Seen) -> Response<Body> {
     };
     match path.as_str() {
         "/slow" => {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
             Response::new(full("late"))
         }
         "/large" => Response::new(full(&"x".repeat(2000))),

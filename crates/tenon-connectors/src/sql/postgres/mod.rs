@@ -31,6 +31,8 @@ use crate::tls::client_config;
 const CHECK_AFTER: Duration = Duration::from_secs(10);
 /// How long such a connection may take to answer.
 const CHECK_WAIT: Duration = Duration::from_secs(1);
+/// How long it may take to tell the database that nobody waits for a statement any more.
+const CANCEL_WAIT: Duration = Duration::from_secs(5);
 /// How many prepared statements a connection keeps.
 const STATEMENTS_MAX: usize = 200;
 
@@ -210,6 +212,10 @@ impl Job {
     /// Drops the connection, and tells the database that nobody waits for the statement.
     fn cancel(&mut self) {
         let Some(session) = self.session.take() else { return };
+        // The process ends; the database notices that the connection is gone.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
         let token = session.client.cancel_token();
         let tls = self.tls.clone();
         self.tasks.spawn(async move {
@@ -220,7 +226,7 @@ impl Job {
                 }
             };
             // Best effort: `statement_timeout` ends the statement if this does not reach the database.
-            let _ = tokio::time::timeout(CHECK_WAIT, cancel).await;
+            let _ = tokio::time::timeout(CANCEL_WAIT, cancel).await;
             drop(session);
         });
     }

@@ -44,7 +44,7 @@ impl OtherSide for PostgresServer {
     }
 
     fn slow_call(&self) -> OutgoingCall {
-        query("one", "SELECT pg_sleep(2)", json!({}))
+        query("one", "SELECT pg_sleep(4)", json!({}))
     }
 }
 
@@ -394,11 +394,14 @@ async fn results_beyond_the_limits_are_errors_and_the_next_call_works() {
 async fn statements_that_nobody_waits_for_end_in_the_database() {
     let (server, connection) = postgres(json!({})).await;
     let sleep = "SELECT pg_sleep(60) /* endless */";
+    // Connecting is not what is measured here.
+    connection.ping(None).await.unwrap();
     let call = OutgoingCall {
         deadline: Some(Instant::now() + Duration::from_millis(500)),
         ..query("one", sleep, json!({}))
     };
-    assert!(matches!(connection.call(call).await, Err(OutgoingError::Timeout(_))));
+    let error = connection.call(call).await.unwrap_err();
+    assert!(matches!(error, OutgoingError::Timeout(_)), "{error:?}");
     let running = "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE :text AND state = 'active' AND pid <> pg_backend_pid()";
     let ended = async {
         while run(&*connection, "one", running, json!({"text": "%endless%"}))

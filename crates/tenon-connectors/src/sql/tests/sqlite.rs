@@ -39,7 +39,7 @@ impl OtherSide for SqliteFile {
     async fn stop(&mut self) {}
 
     fn body(&self) -> Value {
-        json!({"url": format!("sqlite:{}/db.sqlite", self.folder().display()), "timeout": "3s"})
+        json!({"url": format!("sqlite:{}/db.sqlite", self.folder().display()), "timeout": "5s"})
     }
 
     fn quick_call(&self) -> OutgoingCall {
