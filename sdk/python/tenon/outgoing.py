@@ -1,5 +1,6 @@
 """Outgoing connections as services use them. The connections themselves, their pools and credentials are in the server."""
 
+import binascii
 from typing import Any, Dict, List, Optional
 
 from . import payloads
@@ -239,6 +240,15 @@ class Row(Bunch):
     __slots__ = ()
 
 
+def _exact(value: Any) -> Any:
+    """A parameter as the SQL connector reads it without loss: a Decimal that no float holds as text, bytes in base64."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return binascii.b2a_base64(value, newline=False).decode()
+    if payloads.is_decimal(value) and value.is_finite():
+        return value if type(value)(repr(float(value))) == value else str(value)
+    return str(value) if payloads.is_decimal(value) else value
+
+
 class SqlConnection:
     """An outgoing SQL connection: `one`, `all` and `execute` with a query and named parameters, `:name` in the query."""
 
@@ -257,7 +267,7 @@ class SqlConnection:
             "kind": SQL,
             "name": self.name,
             "operation": operation,
-            "arguments": {"query": query, "params": {**(params or {}), **kwargs}},
+            "arguments": {"query": query, "params": {name: _exact(value) for name, value in {**(params or {}), **kwargs}.items()}},
         }
 
         def convert(answer: HostReturn) -> Any:

@@ -42,12 +42,17 @@ def _is_from(value: Any, module: str, name: str) -> bool:
     return loaded is not None and isinstance(value, getattr(loaded, name))
 
 
+def is_decimal(value: Any) -> bool:
+    """Whether a value is a Decimal."""
+    return _is_from(value, "decimal", "Decimal")
+
+
 def plain(value: Any) -> Any:
     """A value as JSON can have it; called for values that JSON does not know."""
     to_dict = getattr(value, "to_dict", None)
     if to_dict is not None and not isinstance(value, type):
         return to_dict()
-    if _is_from(value, "decimal", "Decimal"):
+    if is_decimal(value):
         if not value.is_finite():
             raise ValueError(f"{value} can't be written as JSON")
         return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
