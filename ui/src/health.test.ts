@@ -53,10 +53,16 @@ test("the verdict is red only when somebody must act", () => {
 });
 
 test("when no server answers, old green is not shown as green", () => {
-  const status = cluster(component("server1", "server"), component("scheduler", "scheduler"));
+  const status = cluster(
+    component("server1", "server"),
+    component("scheduler", "scheduler"),
+    component("dashboard", "dashboard"),
+  );
   expect(verdict(status, true).level).toBe("down");
-  expect(lastKnown(status).map(({ name, state, ready }) => [name, state, ready])).toEqual([
+  expect(lastKnown(status, false).every(({ ready }) => !ready)).toBe(true);
+  expect(lastKnown(status, true).map(({ name, state, ready }) => [name, state, ready])).toEqual([
     ["server1", "dead", false],
     ["scheduler", "unknown", false],
+    ["dashboard", "running", true],
   ]);
 });

@@ -51,16 +51,20 @@ export function verdict(status: ClusterStatus | undefined, unreachable: boolean)
   return { level: "ok", text: stopped.length > 0 ? `${text}, ${stopped.length} stopped` : text };
 }
 
-/** What is still known of the components when no server answers: the servers don't, of the others nothing is known. */
-export function lastKnown(status: ClusterStatus): ComponentStatus[] {
-  return status.components.map((component) => ({
-    ...component,
-    ready: false,
-    state: component.role === "server" ? "dead" : "unknown",
-    reason:
-      component.role === "server" ? "does not answer the dashboard" : "no server answers to ask about it",
-    uptime_seconds: null,
-    memory_bytes: null,
-    pid: null,
-  }));
+/** What is still known when no server answers: the servers don't, a dashboard does, of the others nothing is known. */
+export function lastKnown(status: ClusterStatus, dashboardAnswers: boolean): ComponentStatus[] {
+  const dashboards = status.components.filter((component) => component.role === "dashboard").length;
+  return status.components.map((component) => {
+    if (component.role === "dashboard" && dashboardAnswers && dashboards === 1) return component;
+    const server = component.role === "server";
+    return {
+      ...component,
+      ready: false,
+      state: server ? "dead" : "unknown",
+      reason: server ? "does not answer" : "",
+      uptime_seconds: null,
+      memory_bytes: null,
+      pid: null,
+    };
+  });
 }

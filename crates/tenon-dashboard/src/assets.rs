@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tenon_model::Problem;
 
@@ -26,23 +26,22 @@ pub(crate) async fn serve(request: Request<Body>) -> Response {
         return response;
     }
     let path = request.uri().path().trim_start_matches('/');
-    let known = request.headers().get(header::IF_NONE_MATCH);
+    let asked = request.headers();
     match Interface::get(path) {
-        Some(file) => answer(path, file, known),
+        Some(file) => answer(path, file, asked),
         // A file that an older page asks for is gone; the page in its place would be run as a script.
-        None if path.starts_with(HASHED) => gateway::answer(&Problem::new(
-            404,
-            "not-found",
-            "this file is of another version; load the page again",
-        )),
+        None if path.starts_with(HASHED) => {
+            let detail = "this file is of another version; load the page again";
+            gateway::answer(&Problem::new(404, "not-found", detail))
+        }
         None => Interface::get(PAGE).map_or_else(
             || StatusCode::NOT_FOUND.into_response(),
-            |page| answer(PAGE, page, known),
+            |page| answer(PAGE, page, asked),
         ),
     }
 }
 
-fn answer(path: &str, file: EmbeddedFile, known: Option<&HeaderValue>) -> Response {
+fn answer(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
     let cache = if path.starts_with(HASHED) {
         "public, max-age=31536000, immutable"
     } else {
@@ -52,7 +51,9 @@ fn answer(path: &str, file: EmbeddedFile, known: Option<&HeaderValue>) -> Respon
     let (start, _) = hash.split_at(16);
     let tag = start.try_into().map_or(0, u128::from_be_bytes);
     let tag = format!("\"{tag:032x}\"");
-    let unchanged = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let unchanged = asked
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let content_type = match file.metadata.mimetype() {
         kind if kind.starts_with("text/") => format!("{kind}; charset=utf-8"),
         kind => kind.to_owned(),
@@ -61,9 +62,27 @@ fn answer(path: &str, file: EmbeddedFile, known: Option<&HeaderValue>) -> Respon
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, cache.to_owned()),
         (header::ETAG, tag),
+        (header::VARY, "accept-encoding".to_owned()),
     ];
     if unchanged {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, file.data.into_owned()).into_response()
+    let compressed = takes_gzip(asked)
+        .then(|| Interface::get(&format!("{path}.gz")))
+        .flatten();
+    match compressed {
+        Some(compressed) => {
+            let encoding = [(header::CONTENT_ENCODING, "gzip")];
+            (headers, encoding, compressed.data).into_response()
+        }
+        None => (headers, file.data).into_response(),
+    }
+}
+
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let encodings = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    encodings
+        .unwrap_or_default()
+        .split(',')
+        .any(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"))
 }

@@ -314,6 +314,19 @@ async fn every_path_is_the_page_but_an_unknown_asset_is_not() {
 }
 
 #[tokio::test]
+async fn an_unchanged_page_is_not_sent_again() {
+    let running = start(Settings::default(), &[("a", Behaviour::Answers(200))]);
+    let answer = call(&running, "GET /", "", "").await;
+    let tag = answer
+        .split("etag: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next())
+        .unwrap();
+    let again = call(&running, "GET /jobs", &format!("If-None-Match: {tag}\r\n"), "").await;
+    assert!(again.starts_with("HTTP/1.1 304"), "{again}");
+}
+
+#[tokio::test]
 async fn a_client_that_never_ends_its_head_is_cut_off() {
     let settings = Settings {
         head_timeout: tenon_model::DurationText::from_millis(200),

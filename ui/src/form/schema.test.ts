@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { fieldsOf, otherProblems, problemsOf, resolve, type Schema, typeText, withField } from "./schema";
+import {
+  fieldsOf,
+  labelOf,
+  otherProblems,
+  problemsOf,
+  resolve,
+  type Schema,
+  typeText,
+  withField,
+} from "./schema";
 
 const KIND: Schema = {
   type: "object",
@@ -70,4 +79,12 @@ test("problems go to their fields, the others are shown apart", () => {
   expect(problemsOf(problems, "retry.attempts")).toBe("at least 1");
   expect(problemsOf(problems, "retry")).toBeUndefined();
   expect(otherProblems(problems, KIND).map(({ field }) => field)).toEqual(["", "urll"]);
+});
+
+test("labels are the field's own words", () => {
+  expect(["body_limit_bytes", "base_url", "api-key"].map(labelOf)).toEqual([
+    "Body limit bytes",
+    "Base URL",
+    "API key",
+  ]);
 });

@@ -151,10 +151,13 @@ function widgetOf(schema: Schema, root: Schema, choices: Field["choices"]): Widg
   }
 }
 
-/** `body_limit_bytes` → `Body limit bytes`. */
+const ABBREVIATIONS = new Set(["api", "ca", "http", "https", "id", "ip", "json", "sql", "tls", "uri", "url"]);
+
+/** `body_limit_bytes` → `Body limit bytes`, `base_url` → `Base URL`. */
 export function labelOf(name: string): string {
-  const words = name.replaceAll(/[_-]+/g, " ").trim();
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const words = name.split(/[_-]+/).filter(Boolean);
+  const text = words.map((word) => (ABBREVIATIONS.has(word) ? word.toUpperCase() : word)).join(" ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The fields of an object schema, required ones first, otherwise in the schema's order. */

@@ -14,7 +14,11 @@ import { When } from "../ui/time";
 export function OverviewScreen() {
   const pulse = usePulse();
   const status = pulse.status;
-  const components = status ? (pulse.error ? lastKnown(status) : status.components) : [];
+  const components = status
+    ? pulse.error
+      ? lastKnown(status, pulse.error.status !== 0)
+      : status.components
+    : [];
   return (
     <>
       <PageTitle title="Overview" />
@@ -181,7 +185,7 @@ function Component(props: { component: ComponentStatus; revision: number; deploy
           )}
         </span>
       </Table.Td>
-      <Table.Td>{component.ready ? "yes" : "no"}</Table.Td>
+      <Table.Td>{component.ready ? "yes" : component.state === "unknown" ? <Dash /> : "no"}</Table.Td>
       <Table.Td className="tabular">{component.version || <Dash />}</Table.Td>
       <Table.Td className="num">
         {component.uptime_seconds != null ? seconds(component.uptime_seconds) : <Dash />}
