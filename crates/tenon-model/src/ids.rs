@@ -19,7 +19,7 @@ macro_rules! random_id {
             pub fn generate(random: &dyn Random) -> Self {
                 let mut bytes = [0_u8; $bytes];
                 random.fill(&mut bytes);
-                Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+                Self(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect())
             }
 
             /// An identifier that was made elsewhere, taken as it is.
@@ -45,6 +45,10 @@ macro_rules! random_id {
             }
         }
     };
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from(b"0123456789abcdef"[usize::from(nibble)])
 }
 
 random_id! {

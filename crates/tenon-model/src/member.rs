@@ -20,6 +20,8 @@ pub enum MemberState {
     NotReady,
     /// Finishes what it has and takes nothing new.
     Draining,
+    /// Ended by itself, as it was told to.
+    Stopped,
     /// Has not been heard of for longer than a heartbeat may take, or has lost its connection to the store.
     Dead,
 }

@@ -76,6 +76,8 @@ pub struct ServiceCall {
     pub data_format: &'static str,
     /// The parameters merged into the input, by the channel's priority rules (path, query and form parameters).
     pub merged_params: Map<String, Value>,
+    /// Whether an element of the body wins over a parameter of the same name.
+    pub message_wins: bool,
     /// The payload.
     pub body: Bytes,
     /// Whether the payload is known to be valid JSON.

@@ -4,8 +4,30 @@
 //! technology: channels and outgoing connections come as the traits of `tenon-connectors`.
 
 mod call;
+mod channels;
+mod control;
 pub mod deployments;
+mod invoke;
+mod jobs;
+mod manifests_folder;
+mod membership;
+mod metrics;
+mod object_writer;
+mod objects;
+mod secrets;
+pub mod security;
+mod server;
 pub mod services;
+mod settings;
+mod snapshot;
 pub mod workers;
 
 pub use call::{CallSource, HostCall, HostCalls, HostReturn, HttpFacts, ServiceAnswer, ServiceCall, ServiceError};
+pub use membership::Presence;
+pub use server::{ServerError, ServerParts, ServerSettings, run_server};
+pub use settings::{DataSettings, InvokeSettings};
+
+/// The kinds of objects that live here: security definitions.
+pub fn kinds() -> Vec<tenon_model::Kind> {
+    security::kinds()
+}

@@ -4,6 +4,10 @@ use tenon_model::Catalog;
 
 /// The catalog of all kinds.
 pub(crate) fn catalog() -> Catalog {
-    let kinds = [tenon_connectors::kinds(), tenon_scheduler::kinds()];
+    let kinds = [
+        tenon_connectors::kinds(),
+        tenon_scheduler::kinds(),
+        tenon_server::kinds(),
+    ];
     Catalog::new(kinds.into_iter().flatten())
 }

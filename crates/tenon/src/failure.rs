@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-/// What the process exits with. The table in docs/cli.md is for people; this one is for the code.
+/// What the process exits with; docs/cli.md has the table. The parser of the command line itself ends with 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Anything without a code of its own.
     Failed = 1,
-    /// The command line itself is wrong.
-    Usage = 2,
     /// The path is no environment and no component.
     NotAnEnvironment = 3,
     /// The directory is not empty.
@@ -42,33 +40,6 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Every code with what it means, for the documentation.
-    pub(crate) const ALL: [(Exit, &'static str); 17] = [
-        (Exit::Failed, "anything without a code of its own"),
-        (Exit::Usage, "the command line itself is wrong"),
-        (Exit::NotAnEnvironment, "the path is no environment and no component"),
-        (Exit::NotEmpty, "the directory is not empty"),
-        (Exit::AlreadyRunning, "it runs already"),
-        (Exit::NotRunning, "it does not run"),
-        (Exit::InvalidInput, "an option has a value that can't be used"),
-        (Exit::FailedToStart, "a component does not start"),
-        (Exit::Invalid, "a manifest, or what was sent to the cluster, is wrong"),
-        (Exit::TimedOut, "it took longer than it was given"),
-        (Exit::NoSuchPath, "there is no such path"),
-        (Exit::Port, "a port is in use, or can't be used"),
-        (Exit::NoPython, "no Python 3.9 or newer was found"),
-        (Exit::Unreachable, "no server of the cluster answers"),
-        (
-            Exit::NotFound,
-            "the cluster has no such service, object, job or deployment",
-        ),
-        (
-            Exit::Refused,
-            "what was deployed was refused, or what was invoked failed",
-        ),
-        (Exit::Settings, "a settings file is wrong"),
-    ];
-
     /// The code as a number.
     pub(crate) fn code(self) -> u8 {
         self as u8
@@ -114,3 +85,26 @@ macro_rules! fail {
     };
 }
 pub(crate) use fail;
+
+#[cfg(test)]
+mod tests {
+    /// The page for people, against the code: every code of the enumeration has its row, and every row its code.
+    #[test]
+    fn the_documentation_lists_every_exit_code() {
+        let codes = |text: &str, begin: &str| -> std::collections::BTreeSet<u8> {
+            let lines = text.lines().map(str::trim).filter_map(|line| line.strip_prefix(begin));
+            lines
+                .filter_map(|rest| rest.split([' ', ',', '|']).next()?.parse().ok())
+                .collect()
+        };
+        let source = include_str!("failure.rs");
+        let variants: Vec<&str> = source
+            .lines()
+            .filter_map(|line| line.split_once(" = ").map(|(_, code)| code))
+            .collect();
+        let mut known = codes(&variants.join("\n"), "");
+        // Done, and what the parser of the command line answers by itself.
+        known.extend([0, 2]);
+        assert_eq!(codes(include_str!("../../../docs/cli.md"), "| "), known);
+    }
+}

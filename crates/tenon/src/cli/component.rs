@@ -1,7 +1,7 @@
 //! `tenon component`: the process of one component.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -60,15 +60,9 @@ impl Component {
 }
 
 fn lock(run: &Path, name: &str) -> anyhow::Result<locks::Lock> {
-    let deadline = Instant::now() + LOCK_WAIT;
-    loop {
-        if let Some(lock) = locks::try_lock(&run.join("lock"))? {
-            return Ok(lock);
-        }
-        if Instant::now() > deadline {
-            let pid = locks::read_pid(&run.join("pid")).map_or_else(String::new, |pid| format!(" as process {pid}"));
-            fail!(AlreadyRunning, format!("{name} runs already{pid}"), "");
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    if let Some(lock) = locks::lock_within(&run.join("lock"), LOCK_WAIT)? {
+        return Ok(lock);
     }
+    let pid = locks::read_pid(&run.join("pid")).map_or_else(String::new, |pid| format!(" as process {pid}"));
+    fail!(AlreadyRunning, format!("{name} runs already{pid}"), "")
 }

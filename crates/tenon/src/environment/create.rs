@@ -275,7 +275,7 @@ fn make(plan: &Plan, password: &str, made: &mut Made, clock: &dyn Clock, random:
     for directory in ["ca", "secrets", "data", "run", "logs"] {
         made.directory(directory)?;
     }
-    layout.prepare_sockets()?;
+    made.sockets(layout)?;
     secrets::create(layout, password, random)?;
     let authority = Authority::create(layout, &plan.cluster.name, clock.now())?;
     authority.issue(layout, &plan.cluster.name, Role::Operator, Role::Operator.as_str())?;
@@ -370,6 +370,9 @@ fn remove_environment(layout: &Layout) -> anyhow::Result<()> {
             std::fs::remove_dir_all(&path).with_context(|| format!("can't remove {}", path.display()))?;
         }
     }
+    if let Some(directory) = layout.short_directory().filter(|directory| directory.is_dir()) {
+        std::fs::remove_dir_all(&directory).with_context(|| format!("can't remove {}", directory.display()))?;
+    }
     // Last, so that a removal that failed half-way can be repeated.
     locks::remove_if_there(&layout.environment_file())
 }
@@ -401,6 +404,13 @@ impl Made {
             .create(&path)
             .with_context(|| format!("can't create {}", path.display()))?;
         self.paths.push(path);
+        Ok(())
+    }
+
+    fn sockets(&mut self, layout: &Layout) -> anyhow::Result<()> {
+        let missing = layout.short_directory().filter(|directory| !directory.exists());
+        layout.prepare_sockets()?;
+        self.paths.extend(missing);
         Ok(())
     }
 

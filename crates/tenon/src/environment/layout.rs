@@ -128,7 +128,7 @@ impl Layout {
             return Ok(());
         };
         match std::fs::DirBuilder::new().mode(0o700).create(&directory) {
-            Ok(()) => {}
+            Ok(()) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("can't create {}", directory.display())),
         }

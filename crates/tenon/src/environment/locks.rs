@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
@@ -27,6 +28,20 @@ pub(crate) fn try_lock(path: &Path) -> anyhow::Result<Option<Lock>> {
         Ok(()) => Ok(Some(Lock { _file: file })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error).with_context(|| format!("can't lock {}", path.display())),
+    }
+}
+
+/// Takes the lock of this path, trying for so long: who looks whether it is held holds it for a moment too.
+pub(crate) fn lock_within(path: &Path, timeout: Duration) -> anyhow::Result<Option<Lock>> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        if let Some(lock) = try_lock(path)? {
+            return Ok(Some(lock));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

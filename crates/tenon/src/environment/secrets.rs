@@ -44,21 +44,6 @@ pub(crate) fn create(layout: &Layout, password: &str, random: &dyn Random) -> an
     write_private(&password_hash_file(layout), &format!("{}\n", hash(password, random)?))
 }
 
-/// The cluster's key, from its file.
-pub(crate) fn read_key(layout: &Layout) -> anyhow::Result<[u8; 32]> {
-    let file = key_file(layout);
-    let text = std::fs::read_to_string(&file).with_context(|| format!("can't read {}", file.display()))?;
-    let bytes = BASE64_STANDARD.decode(text.trim()).ok();
-    match bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
-        Some(key) => Ok(key),
-        None => fail!(
-            Settings,
-            format!("{} does not hold 32 bytes in base64", file.display()),
-            "put back the file that was made with the environment: sealed secrets can't be read without it"
-        ),
-    }
-}
-
 /// A password that nobody guesses: 20 letters and digits, without those that look alike.
 pub(crate) fn random_password(random: &dyn Random) -> String {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -127,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_of_the_password_and_the_key_is_read_back() {
+    fn the_hash_is_of_the_password_and_the_key_is_32_bytes() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::new(directory.path().to_owned());
         std::fs::create_dir(layout.secrets()).unwrap();
@@ -135,7 +120,8 @@ mod tests {
         let password = random_password(&random);
         assert_eq!(password.len(), 20);
         create(&layout, &password, &random).unwrap();
-        assert_ne!(read_key(&layout).unwrap(), [0; 32]);
+        let key = std::fs::read_to_string(key_file(&layout)).unwrap();
+        assert_eq!(BASE64_STANDARD.decode(key.trim()).unwrap().len(), 32);
         let text = std::fs::read_to_string(password_hash_file(&layout)).unwrap();
         let hash = PasswordHash::new(text.trim()).unwrap();
         assert_eq!(hash.algorithm.as_str(), "argon2id");

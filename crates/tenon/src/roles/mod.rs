@@ -5,6 +5,7 @@ mod dashboard;
 mod load_balancer;
 mod presence;
 mod scheduler;
+mod server;
 mod store;
 
 use std::sync::Arc;
@@ -96,6 +97,7 @@ async fn live(environment: Environment, settings: ComponentSettings) -> anyhow::
 async fn play(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
     match context.settings.role {
         Role::Store => store::run(context, stop).await,
+        Role::Server => server::run(context, stop).await,
         Role::Scheduler => scheduler::run(context, stop).await,
         Role::Dashboard => dashboard::run(context, stop).await,
         Role::LoadBalancer => load_balancer::run(context, stop).await,

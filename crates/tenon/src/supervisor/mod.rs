@@ -44,6 +44,9 @@ const STOP_ORDER: [Role; 5] = [
 /// How many events may wait; more than all components and commands cause at once.
 const EVENTS_MAX: usize = 1024;
 
+/// How long the lock may seem to be held by those who only look whether it is.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
 /// The lock that makes sure that an environment has one supervisor.
 pub(crate) const LOCK: &str = "supervisor.lock";
 
@@ -53,7 +56,7 @@ pub(crate) const PID: &str = "supervisor.pid";
 /// Supervises an environment until it is told to stop, by a command or by `stop`, or nothing is left to run.
 pub(crate) async fn run(environment: Environment, launcher: Launcher, stop: CancellationToken) -> anyhow::Result<()> {
     let run = environment.layout().run();
-    let Some(_lock) = locks::try_lock(&run.join(LOCK))? else {
+    let Some(_lock) = locks::lock_within(&run.join(LOCK), LOCK_WAIT)? else {
         fail!(
             AlreadyRunning,
             format!("{} has a supervisor already", environment.layout().root().display()),
@@ -402,9 +405,13 @@ impl Supervisor {
         tracing::info!("the environment is told to stop");
         desired::set_environment(self.environment.layout(), Desired::Stopped)?;
         self.stopping = true;
-        for component in &mut self.components {
+        for index in 0..self.components.len() {
             // Only for the time of stopping; what is kept on disk of each stays.
-            component.desired = Desired::Idle;
+            self.components[index].desired = Desired::Idle;
+            if !self.components[index].is_up() {
+                // Nothing to wait for: it is not started again.
+                self.stop(index);
+            }
         }
         Ok(())
     }

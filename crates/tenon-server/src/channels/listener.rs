@@ -1,0 +1,266 @@
+//! The data plane's sockets: a Unix socket for the load balancer of the same host, a TCP address for others.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tenon_model::{CorrelationId, Problem, Random};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::reply::{self, Reply};
+use super::request;
+use super::router::{Found, Route};
+use crate::call::{CallSource, ServiceCall};
+use crate::invoke::Invoker;
+use crate::settings::DataSettings;
+use crate::snapshot::SnapshotCell;
+
+/// Whether the server takes work, as `/tenon/ready` says it.
+type ReadyCheck = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What a request goes through.
+pub(crate) struct DataPlane {
+    /// The objects in force.
+    pub(crate) snapshot: Arc<SnapshotCell>,
+    /// The path to services.
+    pub(crate) invoker: Arc<Invoker>,
+    /// Whether the server takes work.
+    pub(crate) ready: ReadyCheck,
+    /// Correlation ids.
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DataPlane")
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone)]
+enum Origin {
+    /// The load balancer of this host: what it says of the client is believed.
+    Balancer,
+    /// Somebody at this address.
+    Direct(String),
+}
+
+impl DataPlane {
+    async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Reply {
+        let path = request.uri().path();
+        if let Some(inner) = path.strip_prefix("/tenon/")
+            && let Some(reply) = self.own_path(inner, request.method())
+        {
+            return reply;
+        }
+        let snapshot = self.snapshot.load();
+        let (route, values) = match snapshot.router.find(path, request.method()) {
+            Found::Route(route, values) => (route, values),
+            Found::WrongMethod(allowed) => return self.refused(reply::wrong_method(&allowed)),
+            Found::Nothing => return self.refused(reply::not_found()),
+        };
+        drop(snapshot);
+        let cid = CorrelationId::generate(&*self.random);
+        let reply = match self.call_of(&route, values, request, origin, &cid).await {
+            Err(refused) => *refused,
+            Ok(call) => match self.invoker.invoke(call).await {
+                Ok(answer) => reply::answer(&route, answer),
+                Err(error) => reply::failure(&error),
+            },
+        };
+        reply::with_cid(reply, &cid)
+    }
+
+    /// Paths that every server answers: liveness, readiness, ping.
+    fn own_path(&self, path: &str, method: &Method) -> Option<Reply> {
+        let ready = match path {
+            "live" | "ping" => true,
+            "ready" => (self.ready)(),
+            _ => return None,
+        };
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Some(reply::wrong_method(&[Method::GET, Method::HEAD]));
+        }
+        let cid = CorrelationId::generate(&*self.random);
+        let body = format!("{{\"is_ok\":{ready},\"cid\":\"{cid}\"}}\n");
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        if !ready {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Some(reply::with_cid(response, &cid))
+    }
+
+    fn refused(&self, reply: Reply) -> Reply {
+        reply::with_cid(reply, &CorrelationId::generate(&*self.random))
+    }
+
+    async fn call_of(
+        &self,
+        route: &Arc<Route>,
+        values: Vec<String>,
+        request: Request<Incoming>,
+        origin: &Origin,
+        cid: &CorrelationId,
+    ) -> Result<ServiceCall, Box<Reply>> {
+        let (parts, body) = request.into_parts();
+        if let Err(refusal) = route.guard.check(&parts.headers) {
+            return Err(Box::new(unauthorized(refusal.challenge, cid)));
+        }
+        let problem = |problem: Problem| Box::new(reply::problem_reply(&problem.with_cid(cid.as_str())));
+        let bytes = request::read_body(route, &parts, body).await.map_err(problem)?;
+        let body = request::check_body(route, bytes).map_err(problem)?;
+        let remote = match origin {
+            Origin::Balancer => forwarded_for(&parts.headers).unwrap_or_default(),
+            Origin::Direct(address) => address.clone(),
+        };
+        let facts = request::facts(route, &parts, values, remote);
+        Ok(ServiceCall {
+            cid: cid.clone(),
+            service: route.http.service.clone(),
+            source: CallSource::Channel(route.channel.clone()),
+            data_format: route.http.data_format.as_str(),
+            merged_params: request::merged_params(route, &facts),
+            message_wins: request::message_wins(route),
+            idempotent: matches!(
+                parts.method,
+                Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS
+            ),
+            http: Some(Box::new(facts)),
+            body: body.bytes,
+            body_is_json: body.is_json,
+            deadline: Instant::now() + route.http.timeout,
+            deployment: None,
+            depth: 0,
+        })
+    }
+}
+
+fn unauthorized(challenge: Option<String>, cid: &CorrelationId) -> Reply {
+    let problem = Problem::new(401, "unauthorized", "the credentials are missing or wrong").with_cid(cid.as_str());
+    let mut reply = reply::problem_reply(&problem);
+    if let Some(value) = challenge.and_then(|challenge| HeaderValue::from_str(&challenge).ok()) {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    reply
+}
+
+/// The client as the load balancer saw it: the first address of `X-Forwarded-For`.
+fn forwarded_for(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("x-forwarded-for")?.to_str().ok()?;
+    Some(value.split(',').next()?.trim().to_owned())
+}
+
+/// The bound sockets of the data plane.
+#[derive(Debug)]
+pub(crate) struct DataListener {
+    unix: UnixListener,
+    tcp: TcpListener,
+}
+
+impl DataListener {
+    /// Binds the Unix socket (replacing what a dead process left there) and takes over the TCP listener.
+    pub(crate) fn bind(unix_path: &Path, tcp: TcpListener) -> io::Result<Self> {
+        match std::fs::remove_file(unix_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Self {
+            unix: UnixListener::bind(unix_path)?,
+            tcp,
+        })
+    }
+
+    /// Serves until told to stop, then closes idle connections and gives requests that run until the deadline.
+    pub(crate) async fn run(self, plane: Arc<DataPlane>, settings: DataSettings, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let graceful = GracefulShutdown::new();
+        let connections = Arc::new(Semaphore::new(settings.connections_max));
+        loop {
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
+                break;
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.accept() => accepted,
+            };
+            let (stream, origin) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let connection = serve(Arc::clone(&plane), stream, origin, &settings);
+            let watched = graceful.watch(connection);
+            tasks.spawn(async move {
+                if let Err(error) = watched.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                drop(permit);
+            });
+        }
+        drop(self);
+        tasks.close();
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            () = tokio::time::sleep(settings.drain_timeout.0) => {
+                tracing::warn!("requests were still running when the time for draining ended");
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Origin)> {
+        tokio::select! {
+            accepted = self.unix.accept() => {
+                let (stream, _) = accepted?;
+                Ok((Box::new(stream) as Box<dyn Stream>, Origin::Balancer))
+            }
+            accepted = self.tcp.accept() => {
+                let (stream, address) = accepted?;
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream) as Box<dyn Stream>, Origin::Direct(address.ip().to_string())))
+            }
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+fn serve(
+    plane: Arc<DataPlane>,
+    stream: Box<dyn Stream>,
+    origin: Origin,
+    settings: &DataSettings,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + use<> {
+    let origin = Arc::new(origin);
+    let service = hyper::service::service_fn(move |request| {
+        let plane = Arc::clone(&plane);
+        let origin = Arc::clone(&origin);
+        async move { Ok::<_, Infallible>(plane.handle(request, &origin).await) }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_timeout.0)
+        .max_headers(settings.headers_max)
+        .max_buf_size(settings.head_bytes_max)
+        .serve_connection(TokioIo::new(stream), service)
+}

@@ -1,0 +1,135 @@
+//! From a service's answer, or from what went wrong, to an HTTP response.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use tenon_connectors::DataFormat;
+use tenon_model::{CorrelationId, Problem};
+
+use super::router::Route;
+use crate::call::{ServiceAnswer, ServiceError};
+
+/// A response of the data plane; bodies are whole.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// The header that carries the correlation id of a call.
+pub(super) static CID_HEADER: HeaderName = HeaderName::from_static("x-tenon-cid");
+
+/// Headers that a service can't set, because they belong to the connection or to the framing.
+const NOT_FOR_SERVICES: [&str; 6] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+    "trailer",
+];
+
+/// What a service answered.
+pub(super) fn answer(route: &Route, answer: ServiceAnswer) -> Reply {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = answer.content_type.as_deref().or(route.http.content_type.as_deref());
+    let content_type = match content_type {
+        Some(content_type) => HeaderValue::from_str(content_type).ok(),
+        None if answer.body_is_json || route.http.data_format == DataFormat::Json => {
+            Some(HeaderValue::from_static("application/json"))
+        }
+        None => Some(HeaderValue::from_static("text/plain; charset=utf-8")),
+    };
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    for (name, value) in &answer.headers {
+        let name = HeaderName::try_from(name.as_str());
+        let value = HeaderValue::from_str(value);
+        if let (Ok(name), Ok(value)) = (name, value)
+            && !NOT_FOR_SERVICES.contains(&name.as_str())
+        {
+            headers.append(name, value);
+        }
+    }
+    response
+}
+
+/// What went wrong, for the caller: nothing of the inside.
+pub(super) fn failure(error: &ServiceError) -> Reply {
+    let problem = match error {
+        ServiceError::NotFound(name) => Problem::new(
+            503,
+            "service-not-deployed",
+            format!("the service '{name}' of this channel is not deployed"),
+        ),
+        ServiceError::Busy { .. } => Problem::new(503, "too-busy", "too many calls are waiting; try again later"),
+        ServiceError::Timeout => Problem::new(504, "timeout", "the service did not answer in time"),
+        ServiceError::WorkerDied { .. } => Problem::new(
+            502,
+            "worker-died",
+            "the process that ran the service ended before it answered",
+        ),
+        ServiceError::Raised { .. } => Problem::new(
+            500,
+            "service-failed",
+            "the service failed; the log has the details under this cid",
+        ),
+        ServiceError::Quarantined(_) => Problem::new(
+            503,
+            "service-quarantined",
+            "the service is not run any more because it keeps ending its process",
+        ),
+        ServiceError::Unavailable(_) => {
+            Problem::new(503, "unavailable", "no worker can take the call now; try again later")
+        }
+        ServiceError::TooDeep(_) => Problem::new(500, "invoked-too-deep", "services invoke each other without an end"),
+    };
+    let mut response = problem_reply(&problem);
+    let retry_after = match error {
+        ServiceError::Busy { retry_after } => Some(retry_after.as_secs().max(1)),
+        ServiceError::Unavailable(_) => Some(1),
+        _ => None,
+    };
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A problem as a response.
+pub(super) fn problem_reply(problem: &Problem) -> Reply {
+    let mut response = Response::new(Full::new(Bytes::from(problem.to_json())));
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+    response
+}
+
+/// No channel has this path.
+pub(super) fn not_found() -> Reply {
+    problem_reply(&Problem::new(404, "not-found", "no channel has this path"))
+}
+
+/// Channels of this path exist, but for other methods.
+pub(super) fn wrong_method(allowed: &[Method]) -> Reply {
+    let list = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let mut response = problem_reply(&Problem::new(
+        405,
+        "method-not-allowed",
+        format!("this path takes {list} only"),
+    ));
+    if let Ok(value) = HeaderValue::from_str(&list) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}
+
+/// Adds the correlation id, to the header and, if the body is a problem, to the body.
+pub(super) fn with_cid(mut response: Reply, cid: &CorrelationId) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(cid.as_str()) {
+        response.headers_mut().insert(CID_HEADER.clone(), value);
+    }
+    response
+}

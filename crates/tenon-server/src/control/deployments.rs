@@ -1,0 +1,94 @@
+//! Deployments: list, look into, deploy, roll back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tenon_model::{FieldProblem, Problem};
+use tenon_protocol::control::{
+    CreateDeployment, DeploymentDetail, DeploymentSummary, GetDeployment, ListDeployments, Page, RollBack,
+};
+
+use tenon_store::DeploymentFile;
+
+use super::endpoint::{ApiCall, Routes, after_number, page_limit, store_problem};
+use crate::deployments::DeployError;
+
+pub(super) fn add(routes: &mut Routes) {
+    routes.add::<ListDeployments, _, _>(list);
+    routes.add::<GetDeployment, _, _>(get);
+    routes.add::<CreateDeployment, _, _>(create);
+    routes.add::<RollBack, _, _>(roll_back);
+}
+
+async fn list(call: ApiCall<ListDeployments>) -> Result<Page<DeploymentSummary>, Problem> {
+    let after = after_number(call.params.after.as_deref())?;
+    let limit = page_limit(call.params.limit);
+    let mut items = call
+        .api
+        .store
+        .deployments(after, limit + 1)
+        .await
+        .map_err(|error| store_problem(&error))?;
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = if more {
+        items.last().map(|deployment| deployment.number.to_string())
+    } else {
+        None
+    };
+    Ok(Page { items, next })
+}
+
+async fn get(call: ApiCall<GetDeployment>) -> Result<DeploymentDetail, Problem> {
+    let number = call.params.number;
+    let found = call
+        .api
+        .store
+        .deployment(number)
+        .await
+        .map_err(|error| store_problem(&error))?;
+    let record = found.ok_or_else(|| Problem::new(404, "not-found", format!("there is no deployment {number}")))?;
+    Ok(DeploymentDetail {
+        summary: record.summary(),
+        file_hashes: record.files.into_iter().map(|file| (file.path, file.sha256)).collect(),
+        service_names: record.services.into_iter().map(|service| service.name).collect(),
+    })
+}
+
+async fn create(call: ApiCall<CreateDeployment>) -> Result<DeploymentSummary, Problem> {
+    let mut files = Vec::with_capacity(call.body.files.len());
+    for (index, file) in call.body.files.into_iter().enumerate() {
+        let content = STANDARD.decode(&file.content).map_err(|_| {
+            let field = format!("files[{index}].content");
+            Problem::new(400, "invalid-body", "a file can't be read")
+                .with_errors(vec![FieldProblem::new(field, "this is not base64")])
+        })?;
+        files.push(DeploymentFile::new(file.path, content));
+    }
+    let source = format!("sent by {}", call.caller.name);
+    let deployed = call
+        .api
+        .services
+        .deployments()
+        .deploy(files, call.body.remove, &source)
+        .await;
+    deployed.map_err(|error| deploy_problem(&error))
+}
+
+async fn roll_back(call: ApiCall<RollBack>) -> Result<DeploymentSummary, Problem> {
+    let rolled_back = call.api.services.deployments().roll_back(call.params.number).await;
+    rolled_back.map_err(|error| deploy_problem(&error))
+}
+
+fn deploy_problem(error: &DeployError) -> Problem {
+    match error {
+        DeployError::Invalid(_) => Problem::new(422, "invalid", error.to_string()),
+        DeployError::NotFound(_) => Problem::new(404, "not-found", error.to_string()),
+        DeployError::Busy(_) => Problem::new(409, "conflict", error.to_string()),
+        DeployError::Failed(_) => Problem::new(422, "not-deployed", error.to_string()),
+        DeployError::Store(error) => store_problem(error),
+        DeployError::Io { .. } => {
+            tracing::error!(%error, "a deployment could not be written");
+            Problem::new(500, "internal", "the files could not be written; the log says why")
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Services: what is deployed, and invoking it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tenon_model::Problem;
+use tenon_protocol::control::{GetService, InvokeReply, InvokeService, ListServices, Page, ServiceSummary};
+
+use super::Api;
+use super::endpoint::{ApiCall, Routes, page_of};
+use crate::call::{CallSource, ServiceCall, ServiceError};
+
+const INVOKE_MAX: Duration = Duration::from_secs(50);
+
+pub(super) fn add(routes: &mut Routes) {
+    routes.add::<ListServices, _, _>(list);
+    routes.add::<GetService, _, _>(get);
+    routes.add::<InvokeService, _, _>(invoke);
+}
+
+async fn list(call: ApiCall<ListServices>) -> Result<Page<ServiceSummary>, Problem> {
+    let services = summaries(&call.api);
+    Ok(page_of(
+        services.into_iter(),
+        |service| service.name.clone(),
+        call.params.after.as_deref(),
+        call.params.limit,
+    ))
+}
+
+async fn get(call: ApiCall<GetService>) -> Result<ServiceSummary, Problem> {
+    let name = &call.params.name;
+    summaries(&call.api)
+        .into_iter()
+        .find(|service| service.name == *name)
+        .ok_or_else(|| no_service(name))
+}
+
+/// The services of the live deployment with the channels that call them, by name.
+fn summaries(api: &Api) -> Vec<ServiceSummary> {
+    let mut channels = api.snapshot.load().channels_by_service();
+    let mut services = api.services.list();
+    for service in &mut services {
+        service.channels = channels.remove(&service.name).unwrap_or_default();
+    }
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    services
+}
+
+async fn invoke(call: ApiCall<InvokeService>) -> Result<InvokeReply, Problem> {
+    let asked = call
+        .body
+        .timeout_ms
+        .map_or(call.api.invoker.default_timeout(), Duration::from_millis);
+    let body = match &call.body.payload {
+        Value::Null => Bytes::new(),
+        payload => Bytes::from(payload.to_string()),
+    };
+    let started = Instant::now();
+    let result = call
+        .api
+        .invoker
+        .invoke(ServiceCall {
+            cid: call.cid.clone(),
+            service: call.params.name.clone(),
+            source: CallSource::Control(call.caller.name),
+            http: None,
+            data_format: "json",
+            merged_params: Map::new(),
+            message_wins: false,
+            body_is_json: !body.is_empty(),
+            body,
+            deadline: tokio::time::Instant::now() + asked.min(INVOKE_MAX),
+            deployment: None,
+            depth: 0,
+            idempotent: false,
+        })
+        .await;
+    let answer = result.map_err(|error| invoke_problem(&call.params.name, &error))?;
+    let payload = if answer.body_is_json {
+        serde_json::from_slice(&answer.body).ok()
+    } else {
+        None
+    };
+    let text = payload
+        .is_none()
+        .then(|| String::from_utf8_lossy(&answer.body).into_owned());
+    let default_type = if payload.is_some() {
+        "application/json"
+    } else {
+        "text/plain"
+    };
+    Ok(InvokeReply {
+        status: answer.status,
+        content_type: answer.content_type.unwrap_or_else(|| default_type.to_owned()),
+        payload,
+        text,
+        cid: call.cid.as_str().to_owned(),
+        duration_ms: started.elapsed().as_secs_f64() * 1000.0,
+        deployment: answer.deployment,
+    })
+}
+
+/// Who invokes a service through the control API may see what it raised.
+fn invoke_problem(name: &str, error: &ServiceError) -> Problem {
+    match error {
+        ServiceError::NotFound(_) => no_service(name),
+        ServiceError::Busy { .. } => Problem::new(503, "too-busy", error.to_string()),
+        ServiceError::Timeout => Problem::new(504, "timeout", error.to_string()),
+        ServiceError::WorkerDied { .. } => Problem::new(502, "worker-died", error.to_string()),
+        ServiceError::Raised { traceback, .. } => Problem::new(500, "service-failed", format!("{error}\n{traceback}")),
+        ServiceError::Quarantined(_) => Problem::new(503, "service-quarantined", error.to_string()),
+        ServiceError::Unavailable(_) => Problem::new(503, "unavailable", error.to_string()),
+        ServiceError::TooDeep(_) => Problem::new(500, "invoked-too-deep", error.to_string()),
+    }
+}
+
+fn no_service(name: &str) -> Problem {
+    Problem::new(
+        404,
+        "not-found",
+        format!("no service is called '{name}'; 'tenon service list' shows those deployed"),
+    )
+}

@@ -1,0 +1,168 @@
+//! Files in `manifests/`: applied at start and when they change, by the one server that holds the lease for the folder.
+//!
+//! Each file owns its objects; one that goes takes its own along. A folder with a mistake is not applied at all, and what was
+//! applied before stays.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tenon_manifest::{ManifestFile, locate};
+use tenon_model::{Catalog, InstanceId};
+use tenon_protocol::control::ApplyRequest;
+use tenon_store::{Lease, Store};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::object_writer::{ObjectWriter, WriteError};
+
+const LEASE_MS: u64 = 5_000;
+const RENEW_EVERY: Duration = Duration::from_millis(1_500);
+/// Editors write in several steps; the folder is read when it was quiet for so long.
+const QUIET_FOR: Duration = Duration::from_millis(80);
+/// How often the folder is read although nothing told that it changed.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Applies a folder of manifests.
+#[derive(Debug)]
+pub(crate) struct ManifestsFolder {
+    /// The folder.
+    pub(crate) folder: PathBuf,
+    /// Writes objects.
+    pub(crate) writer: ObjectWriter,
+    /// This life of the server's process.
+    pub(crate) instance: InstanceId,
+    /// The folder's cluster-wide name: servers that share a folder share its lease.
+    pub(crate) lease_name: String,
+}
+
+impl ManifestsFolder {
+    /// Watches the folder until told to stop, applying it whenever this server holds the lease.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let (changed, mut changes) = mpsc::channel(1);
+        let watcher = watch(&self.folder, changed);
+        if let Err(error) = &watcher {
+            let folder = self.folder.display();
+            tracing::warn!(%error, "cannot watch {folder}; it is read at start only");
+        }
+        let mut lease = None;
+        let mut due = true;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            let held_before = lease.is_some();
+            lease = self.hold(lease).await;
+            due |= lease.is_some() && !held_before;
+            if due && lease.is_some() {
+                match self.apply(&self.read()).await {
+                    Ok(()) => due = false,
+                    Err(error) => tracing::warn!(%error, "manifests/ was not applied; it is tried again"),
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(RENEW_EVERY) => {}
+                _ = look.tick() => due = true,
+                Some(()) = changes.recv() => {
+                    settle(&mut changes).await;
+                    due = true;
+                }
+            }
+        }
+        if let Some(lease) = lease {
+            let _ = self.store().release_lease(&lease).await;
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.writer.store
+    }
+
+    async fn hold(&self, lease: Option<Lease>) -> Option<Lease> {
+        let held = match &lease {
+            Some(lease) => self.store().renew_lease(lease, LEASE_MS).await,
+            None => {
+                self.store()
+                    .acquire_lease(&self.lease_name, &self.instance, LEASE_MS)
+                    .await
+            }
+        };
+        held.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the lease for the manifests can't be had");
+            None
+        })
+    }
+
+    fn read(&self) -> Vec<ManifestFile> {
+        let settings = tenon_manifest::Settings::default();
+        tenon_manifest::read_dir(&self.folder, &settings).unwrap_or_else(|error| {
+            tracing::warn!(%error, folder = %self.folder.display(), "cannot read the folder of manifests");
+            Vec::new()
+        })
+    }
+
+    /// Applies the files. Mistakes in them are logged and done with; what the store could not do comes back.
+    async fn apply(&self, files: &[ManifestFile]) -> Result<(), WriteError> {
+        let catalog: &Catalog = &self.writer.catalog;
+        let problems = tenon_manifest::validate(files, catalog);
+        if !problems.is_empty() {
+            for problem in problems {
+                tracing::error!("manifests/{problem}; nothing of manifests/ was applied");
+            }
+            return Ok(());
+        }
+        let owned_before = self.owners().await?;
+        let owned_now: Vec<String> = files.iter().filter_map(|file| file.owner.clone()).collect();
+        let request = ApplyRequest {
+            objects: files.iter().flat_map(ManifestFile::manifest_objects).collect(),
+            prune: true,
+            prune_manifests: owned_before.into_iter().chain(owned_now).collect(),
+            wait_ms: None,
+        };
+        match self.writer.apply(&request, "manifests/").await {
+            Ok(reply) if reply.plan.changes.is_empty() => Ok(()),
+            Ok(reply) => {
+                let count = reply.plan.changes.len();
+                tracing::info!(
+                    revision = reply.revision.0,
+                    count,
+                    "manifests/ was applied: {count} objects changed"
+                );
+                Ok(())
+            }
+            Err(WriteError::Objects(problems)) => {
+                for problem in problems {
+                    let problem = locate(files, &problem.to_field_problem());
+                    tracing::error!("manifests/{problem}; nothing of manifests/ was applied");
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The manifests that own objects now: a file that is gone is among them, so its objects go.
+    async fn owners(&self) -> Result<Vec<String>, WriteError> {
+        let objects = self.store().objects().await?.objects;
+        let mut owners: Vec<String> = objects.into_iter().filter_map(|object| object.manifest).collect();
+        owners.sort();
+        owners.dedup();
+        Ok(owners)
+    }
+}
+
+/// Waits until the folder has been quiet for a moment.
+async fn settle(changes: &mut mpsc::Receiver<()>) {
+    while let Ok(Some(())) = tokio::time::timeout(QUIET_FOR, changes.recv()).await {}
+}
+
+fn watch(folder: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let is_change = event.as_ref().is_ok_and(|event| !event.kind.is_access());
+        if is_change || event.is_err() {
+            // A full channel already holds the news that something changed.
+            let _ = changed.try_send(());
+        }
+    })?;
+    watcher.watch(folder, RecursiveMode::Recursive)?;
+    Ok(watcher)
+}

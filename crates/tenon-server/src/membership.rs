@@ -1,0 +1,263 @@
+//! How the server is, and telling the cluster so once a second.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tenon_control::Health;
+use tenon_model::{InstanceId, Member, MemberState, Revision, Role, Timestamp};
+use tenon_protocol::control::{HealthCheck, HealthReport};
+use tenon_store::Store;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::services::Services;
+use crate::snapshot::SnapshotCell;
+
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// Without a heartbeat that arrived for so long, the others count this server as dead, so it takes no work either.
+const BEAT_LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// Who a component is and where it can be reached; does not change while it runs.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    /// The component's name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// This life of its process.
+    pub instance: InstanceId,
+    /// The version of its binary.
+    pub version: String,
+    /// Where clients or the load balancer reach it over TCP.
+    pub address: Option<String>,
+    /// The Unix socket of its data plane.
+    pub data_socket: Option<String>,
+    /// Where its control address is.
+    pub control_address: Option<String>,
+    /// When its process started.
+    pub started_at: Timestamp,
+}
+
+impl Presence {
+    /// The component as a member, in this state.
+    pub fn member(&self, state: MemberState, reason: String) -> Member {
+        Member {
+            name: self.name.clone(),
+            role: self.role,
+            instance: self.instance.clone(),
+            pid: std::process::id(),
+            state,
+            reason,
+            version: self.version.clone(),
+            address: self.address.clone(),
+            data_socket: self.data_socket.clone(),
+            control_address: self.control_address.clone(),
+            started_at: self.started_at,
+            memory_bytes: resident_bytes(),
+            revision: Revision(0),
+            deployment: 0,
+            seen_at: Timestamp::default(),
+        }
+    }
+}
+
+/// Resident memory of this process; 0 where the system does not say.
+fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok())
+        .unwrap_or(0)
+        * PAGE_BYTES
+}
+
+/// The conditions under which a server takes work.
+#[derive(Debug)]
+pub(crate) struct ServerHealth {
+    presence: Presence,
+    snapshot: Arc<SnapshotCell>,
+    services: Services,
+    revision: watch::Receiver<Option<Revision>>,
+    draining: AtomicBool,
+    last_beat: Mutex<Option<Instant>>,
+}
+
+impl ServerHealth {
+    /// A server that is starting.
+    pub(crate) fn new(
+        presence: Presence,
+        snapshot: Arc<SnapshotCell>,
+        services: Services,
+        revision: watch::Receiver<Option<Revision>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            presence,
+            snapshot,
+            services,
+            revision,
+            draining: AtomicBool::new(false),
+            last_beat: Mutex::default(),
+        })
+    }
+
+    /// From now on the server finishes what it has and takes nothing new.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server finishes what it has and takes nothing new.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server takes work.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.checks().iter().all(|check| check.ok)
+    }
+
+    /// Whether the server takes work, and what keeps it from it.
+    pub(crate) fn condition(&self) -> (bool, String) {
+        let failed: Vec<String> = self
+            .checks()
+            .into_iter()
+            .filter(|check| !check.ok)
+            .map(|check| format!("{}: {}", check.name, check.detail))
+            .collect();
+        (failed.is_empty(), failed.join("; "))
+    }
+
+    /// Sends heartbeats until told to stop: once a second, and at once when something changed.
+    pub(crate) async fn beat(self: Arc<Self>, store: Store, stop: CancellationToken) {
+        let mut revision = self.revision.clone();
+        let mut services = self.services.changes();
+        loop {
+            match store.heartbeat(self.member()).await {
+                Ok(_) => self.beat_arrived(),
+                Err(error) => tracing::warn!(%error, "the heartbeat did not reach the store"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(BEAT_EVERY) => {}
+                Ok(()) = revision.changed() => {}
+                Ok(()) = services.changed() => {}
+            }
+        }
+    }
+
+    /// The last heartbeat of a server that ends by itself.
+    pub(crate) async fn say_goodbye(&self, store: &Store) {
+        let member = self.presence.member(MemberState::Stopped, String::new());
+        if let Err(error) = store.heartbeat(member).await {
+            tracing::debug!(%error, "the store was not told that the server stops");
+        }
+    }
+
+    fn member(&self) -> Member {
+        let (ready, reason) = self.condition();
+        let loaded = self.revision.borrow().is_some() && self.services.status().loaded;
+        let state = match () {
+            () if self.is_draining() => MemberState::Draining,
+            () if ready => MemberState::Ready,
+            () if !loaded => MemberState::Starting,
+            () => MemberState::NotReady,
+        };
+        Member {
+            revision: self.snapshot.load().revision,
+            deployment: self.services.status().deployment,
+            ..self.presence.member(state, reason)
+        }
+    }
+
+    fn beat_arrived(&self) {
+        *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn checks(&self) -> Vec<HealthCheck> {
+        let services = self.services.status();
+        let check = |name: &str, ok: bool, detail: String| HealthCheck {
+            name: name.to_owned(),
+            ok,
+            detail,
+        };
+        let last_beat = *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
+        let store_ok = last_beat.is_none_or(|beat| beat.elapsed() < BEAT_LOST_AFTER);
+        let revision = *self.revision.borrow();
+        vec![
+            check("objects", revision.is_some(), self.objects_detail(revision)),
+            check("services", services.ready, services.detail),
+            check(
+                "store",
+                store_ok,
+                if store_ok {
+                    String::new()
+                } else {
+                    "no heartbeat reached it for 5 s".to_owned()
+                },
+            ),
+            check("draining", !self.is_draining(), String::new()),
+        ]
+    }
+}
+
+impl ServerHealth {
+    /// Objects that can't be used do not keep a server from serving the others; here they are told.
+    fn objects_detail(&self, revision: Option<Revision>) -> String {
+        let Some(revision) = revision else {
+            return "loading".to_owned();
+        };
+        let snapshot = self.snapshot.load();
+        let unused: Vec<String> = snapshot
+            .problems
+            .iter()
+            .map(|(key, problem)| format!("{key} is not used: {problem}"))
+            .collect();
+        if unused.is_empty() {
+            format!("revision {revision}")
+        } else {
+            unused.join("; ")
+        }
+    }
+}
+
+impl Health for ServerHealth {
+    fn report(&self) -> HealthReport {
+        let checks = self.checks();
+        HealthReport {
+            name: self.presence.name.clone(),
+            role: self.presence.role,
+            ready: checks.iter().all(|check| check.ok),
+            version: self.presence.version.clone(),
+            pid: std::process::id(),
+            checks,
+        }
+    }
+}
+
+/// Waits until every live server serves this revision; false if that takes longer than `timeout`.
+pub(crate) async fn wait_for_revision(store: &Store, revision: Revision, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    let mut events = store.events();
+    loop {
+        if let Ok(members) = store.members().await {
+            let mut live = members.iter().filter(|member| {
+                member.role == Role::Server && !matches!(member.state, MemberState::Dead | MemberState::Stopped)
+            });
+            if live.all(|member| member.revision >= revision) {
+                return true;
+            }
+        }
+        let waited = tokio::time::timeout_at(deadline, async {
+            tokio::select! {
+                _ = events.recv() => {}
+                () = tokio::time::sleep(Duration::from_millis(25)) => {}
+            }
+        });
+        if waited.await.is_err() {
+            return false;
+        }
+    }
+}

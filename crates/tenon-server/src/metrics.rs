@@ -1,0 +1,138 @@
+//! Every metric of a server.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tenon_connectors::OutgoingError;
+
+use crate::call::ServiceError;
+
+/// The metrics of a server, and their registry.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Mutex<Registry>,
+    calls: Family<CallLabels, Counter>,
+    call_seconds: Family<ServiceLabels, Histogram>,
+    outgoing_calls: Family<OutgoingLabels, Counter>,
+    outgoing_seconds: Family<ConnectionLabels, Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceLabels {
+    service: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    service: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    kind: String,
+    connection: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutgoingLabels {
+    kind: String,
+    connection: String,
+    outcome: &'static str,
+}
+
+const SECONDS: [f64; 12] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("tenon");
+        let calls = Family::default();
+        let call_seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        let outgoing_calls = Family::default();
+        let outgoing_seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        registry.register("service_calls", "Calls of services by how they ended", calls.clone());
+        registry.register(
+            "service_call_duration_seconds",
+            "How long services took",
+            call_seconds.clone(),
+        );
+        registry.register(
+            "outgoing_calls",
+            "Calls of outgoing connections by how they ended",
+            outgoing_calls.clone(),
+        );
+        registry.register(
+            "outgoing_call_duration_seconds",
+            "How long outgoing connections took",
+            outgoing_seconds.clone(),
+        );
+        Self {
+            registry: Mutex::new(registry),
+            calls,
+            call_seconds,
+            outgoing_calls,
+            outgoing_seconds,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a call of a service. Names that no service has are counted as one, so that callers can't make metrics.
+    pub(crate) fn service_called(&self, service: &str, duration: Duration, error: Option<&ServiceError>) {
+        let outcome = match error {
+            None => "ok",
+            Some(ServiceError::NotFound(_)) => "not-found",
+            Some(ServiceError::Busy { .. }) => "busy",
+            Some(ServiceError::Timeout) => "timeout",
+            Some(ServiceError::WorkerDied { .. }) => "worker-died",
+            Some(ServiceError::Raised { .. }) => "error",
+            Some(ServiceError::Quarantined(_)) => "quarantined",
+            Some(ServiceError::Unavailable(_)) => "unavailable",
+            Some(ServiceError::TooDeep(_)) => "too-deep",
+        };
+        let known = !matches!(error, Some(ServiceError::NotFound(_)));
+        let service = if known { service.to_owned() } else { String::new() };
+        self.call_seconds
+            .get_or_create(&ServiceLabels {
+                service: service.clone(),
+            })
+            .observe(duration.as_secs_f64());
+        self.calls.get_or_create(&CallLabels { service, outcome }).inc();
+    }
+
+    /// Counts a call of an outgoing connection.
+    pub(crate) fn outgoing_called(&self, kind: &str, name: &str, duration: Duration, error: Option<&OutgoingError>) {
+        let (kind, connection) = (kind.to_owned(), name.to_owned());
+        let outcome = error.map_or("ok", OutgoingError::code);
+        self.outgoing_seconds
+            .get_or_create(&ConnectionLabels {
+                kind: kind.clone(),
+                connection: connection.clone(),
+            })
+            .observe(duration.as_secs_f64());
+        self.outgoing_calls
+            .get_or_create(&OutgoingLabels {
+                kind,
+                connection,
+                outcome,
+            })
+            .inc();
+    }
+
+    /// All metrics in the Prometheus text format.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a string can't fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+        text
+    }
+}

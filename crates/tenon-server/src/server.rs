@@ -1,0 +1,364 @@
+//! A server, put together and run: objects, services, channels, jobs, manifests, control API, heartbeat.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::TcpListener as StdTcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenon_control::{ControlListener, ControlSettings, Identity, IdentityError, MetricsText, health_routes};
+use tenon_model::{Catalog, InstanceId, Random, Revision};
+use tenon_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::channels::{DataListener, DataPlane};
+use crate::control::{Api, routes};
+use crate::deployments::{DeployError, DeploymentSettings, SdkFiles};
+use crate::invoke::Invoker;
+use crate::jobs::RunExecutor;
+use crate::manifests_folder::ManifestsFolder;
+use crate::membership::{Presence, ServerHealth};
+use crate::metrics::Metrics;
+use crate::object_writer::ObjectWriter;
+use crate::objects::ObjectFollower;
+use crate::secrets::Secrets;
+use crate::security::{ClusterKey, ClusterKeyError, Users};
+use crate::services::{Services, ServicesParts};
+use crate::settings::{DataSettings, InvokeSettings};
+use crate::snapshot::{SnapshotBuilder, SnapshotCell};
+use crate::workers::WorkerSettings;
+
+/// How often is looked whether the server is still as it was told.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Is told whether the server takes work, and why not, whenever that changes.
+type ConditionListener = Arc<dyn Fn(bool, String) + Send + Sync>;
+
+/// What a server is given: who it is, where it listens, what it works with.
+pub struct ServerParts {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Who the server is.
+    pub presence: Presence,
+    /// The store.
+    pub store: Store,
+    /// Its certificate.
+    pub identity: Identity,
+    /// All kinds.
+    pub catalog: Arc<Catalog>,
+    /// The file with the cluster's secret key.
+    pub secret_key_file: PathBuf,
+    /// The first administrator's name and password hash, for a cluster without users.
+    pub first_admin: Option<(String, String)>,
+    /// The bound socket of the data plane.
+    pub data_listener: StdTcpListener,
+    /// The Unix socket of the data plane.
+    pub data_socket: PathBuf,
+    /// The bound socket of the control address.
+    pub control_listener: StdTcpListener,
+    /// The folder of manifests.
+    pub manifests: PathBuf,
+    /// The environment variables that objects may name.
+    pub environment: Arc<HashMap<String, String>>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What Python services import, and the program that runs them.
+    pub sdk: SdkFiles,
+    /// The directory for what only lives as long as the server.
+    pub run_dir: PathBuf,
+    /// The folder whose files are deployed by themselves.
+    pub services_dir: PathBuf,
+    /// Is told how the server is.
+    pub condition: ConditionListener,
+    /// Limits.
+    pub settings: ServerSettings,
+}
+
+impl fmt::Debug for ServerParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerParts")
+            .field("presence", &self.presence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of a server, by part.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Of the data plane.
+    pub data: DataSettings,
+    /// Of calls and runs.
+    pub invoke: InvokeSettings,
+    /// Of the control address.
+    pub control: ControlSettings,
+    /// Of the store's socket.
+    pub store: tenon_store::ClientSettings,
+    /// Of outgoing connections.
+    pub connections: tenon_connectors::Settings,
+    /// Of workers.
+    pub workers: WorkerSettings,
+    /// Of deployments.
+    pub deployments: DeploymentSettings,
+}
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A socket can't be used.
+    #[error("cannot use the socket {what}")]
+    Socket {
+        /// Which one.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The cluster's key can't be had.
+    #[error(transparent)]
+    Key(#[from] ClusterKeyError),
+    /// The certificate can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The files of deployments have no place.
+    #[error(transparent)]
+    Deployments(#[from] DeployError),
+}
+
+/// Runs a server until told to stop; returns when everything that ran has ended.
+///
+/// It stops in this order: it says that it drains, so that load balancers look elsewhere; then it takes no more connections
+/// and runs; what runs finishes; workers end last.
+pub async fn run_server(parts: ServerParts, stop: CancellationToken) -> Result<(), ServerError> {
+    let (server, outside) = Server::assemble(parts)?;
+    server.run(outside, stop).await;
+    Ok(())
+}
+
+/// What all parts of a server share, and how it is told who is on the outside.
+struct Server {
+    api: Arc<Api>,
+    revision: watch::Sender<Option<Revision>>,
+    metrics: Arc<Metrics>,
+    instance: InstanceId,
+    name: String,
+    settings: ServerSettings,
+}
+
+/// The sockets and files of a server.
+struct Outside {
+    data: DataListener,
+    control: ControlListener,
+    manifests: PathBuf,
+    first_admin: Option<(String, String)>,
+    condition: ConditionListener,
+}
+
+impl Server {
+    fn assemble(parts: ServerParts) -> Result<(Self, Outside), ServerError> {
+        let settings = parts.settings;
+        let snapshot = Arc::new(SnapshotCell::default());
+        let metrics = Arc::new(Metrics::default());
+        let invoker = Invoker::new(Arc::clone(&snapshot), Arc::clone(&metrics), settings.invoke.clone());
+        let services = Services::new(ServicesParts {
+            store: parts.store.clone(),
+            host: Arc::clone(&invoker) as _,
+            sdk: parts.sdk,
+            server: parts.presence.name.clone(),
+            instance: parts.presence.instance.clone(),
+            run_dir: parts.run_dir,
+            services_dir: Some(parts.services_dir),
+            random: Arc::clone(&parts.random),
+            workers: settings.workers.clone(),
+            deployments: settings.deployments.clone(),
+        })?;
+        invoker.attach(services.clone());
+        let key = Arc::new(ClusterKey::load(&parts.secret_key_file)?);
+        let secrets = Secrets {
+            environment: parts.environment,
+            key,
+            random: Arc::clone(&parts.random),
+        };
+        let writer = ObjectWriter {
+            store: parts.store.clone(),
+            catalog: Arc::clone(&parts.catalog),
+            connectors: Arc::new(tenon_connectors::connectors()),
+            secrets: secrets.clone(),
+            services: services.clone(),
+        };
+        let (name, instance) = (parts.presence.name.clone(), parts.presence.instance.clone());
+        let (revision, revisions) = watch::channel(None);
+        let lifetime = settings.invoke.session_lifetime;
+        let api = Arc::new(Api {
+            cluster: parts.cluster,
+            users: Users::new(parts.store.clone(), Arc::clone(&parts.random), lifetime),
+            health: ServerHealth::new(parts.presence, Arc::clone(&snapshot), services.clone(), revisions),
+            store: parts.store,
+            catalog: parts.catalog,
+            snapshot,
+            services,
+            invoker,
+            secrets,
+            writer,
+            random: parts.random,
+        });
+        let server = Self {
+            api,
+            revision,
+            metrics,
+            instance,
+            name,
+            settings,
+        };
+        let control = listener("of the control address", parts.control_listener)?;
+        let outside = Outside {
+            control: ControlListener::new(
+                control,
+                &parts.identity,
+                server.router(),
+                server.settings.control.clone(),
+            )?,
+            data: data_listener(parts.data_listener, &parts.data_socket)?,
+            manifests: parts.manifests,
+            first_admin: parts.first_admin,
+            condition: parts.condition,
+        };
+        Ok((server, outside))
+    }
+
+    /// Everything that the control address answers.
+    fn router(&self) -> axum::Router {
+        let metrics = Arc::clone(&self.metrics);
+        let text: MetricsText = Arc::new(move || metrics.text());
+        let health = Arc::clone(&self.api.health);
+        health_routes(health, text).merge(routes(Arc::clone(&self.api), self.settings.control.body_bytes_max))
+    }
+
+    fn follower(&self) -> ObjectFollower {
+        ObjectFollower {
+            store: self.api.store.clone(),
+            builder: SnapshotBuilder {
+                catalog: Arc::clone(&self.api.catalog),
+                connectors: tenon_connectors::connectors(),
+                connector_settings: Arc::new(self.settings.connections.clone()),
+                random: Arc::clone(&self.api.random),
+            },
+            cell: Arc::clone(&self.api.snapshot),
+            secrets: self.api.secrets.clone(),
+            revision: self.revision.clone(),
+        }
+    }
+
+    fn executor(&self) -> RunExecutor {
+        RunExecutor {
+            store: self.api.store.clone(),
+            invoker: Arc::clone(&self.api.invoker),
+            health: Arc::clone(&self.api.health),
+            server: self.name.clone(),
+            instance: self.instance.clone(),
+            random: Arc::clone(&self.api.random),
+            settings: self.settings.invoke.clone(),
+        }
+    }
+
+    fn manifests(&self, folder: PathBuf) -> ManifestsFolder {
+        ManifestsFolder {
+            lease_name: format!("manifests-folder:{}", folder.display()),
+            folder,
+            writer: self.api.writer.clone(),
+            instance: self.instance.clone(),
+        }
+    }
+
+    fn plane(&self) -> Arc<DataPlane> {
+        let health = Arc::clone(&self.api.health);
+        Arc::new(DataPlane {
+            snapshot: Arc::clone(&self.api.snapshot),
+            invoker: Arc::clone(&self.api.invoker),
+            ready: Arc::new(move || health.is_ready()),
+            random: Arc::clone(&self.api.random),
+        })
+    }
+
+    async fn run(self, outside: Outside, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        // Work stops first; what it needs (objects, heartbeat, control address, workers) stops when it has ended.
+        let (work, support) = (CancellationToken::new(), CancellationToken::new());
+        let (store, health) = (&self.api.store, &self.api.health);
+        tasks.spawn(self.follower().run(support.clone()));
+        tasks.spawn(Arc::clone(health).beat(store.clone(), support.clone()));
+        tasks.spawn(outside.control.run(support.clone()));
+        tasks.spawn(tell(Arc::clone(health), outside.condition, support.clone()));
+        tasks.spawn(bootstrap(self.api.users.clone(), outside.first_admin, support.clone()));
+        let services_stop = CancellationToken::new();
+        let services = tasks.spawn(self.api.services.clone().run(services_stop.clone()));
+        let working = TaskTracker::new();
+        working.spawn(self.manifests(outside.manifests).run(work.clone()));
+        working.spawn(self.executor().run(work.clone()));
+        working.spawn(outside.data.run(self.plane(), self.settings.data.clone(), work.clone()));
+
+        stop.cancelled().await;
+        health.drain();
+        tokio::time::sleep(self.settings.data.drain_delay.0).await;
+        work.cancel();
+        working.close();
+        working.wait().await;
+        services_stop.cancel();
+        if services.await.is_err() {
+            tracing::error!("the task that runs services failed");
+        }
+        support.cancel();
+        tasks.close();
+        tasks.wait().await;
+        health.say_goodbye(store).await;
+    }
+}
+
+/// Tells how the server is, until `stop`.
+async fn tell(health: Arc<ServerHealth>, condition: ConditionListener, stop: CancellationToken) {
+    let mut told = None;
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let now = health.condition();
+        if told.as_ref() != Some(&now) {
+            condition(now.0, now.1.clone());
+            told = Some(now);
+        }
+    }
+}
+
+async fn bootstrap(users: Users, first_admin: Option<(String, String)>, stop: CancellationToken) {
+    let Some((name, hash)) = first_admin else { return };
+    while let Err(error) = users.bootstrap(&name, &hash).await {
+        tracing::warn!(%error, "the first administrator could not be written; trying again");
+        if stop
+            .run_until_cancelled(tokio::time::sleep(RETRY_AFTER))
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+fn data_listener(tcp: StdTcpListener, unix_path: &Path) -> Result<DataListener, ServerError> {
+    let tcp = listener("of the data address", tcp)?;
+    DataListener::bind(unix_path, tcp).map_err(|source| ServerError::Socket {
+        what: unix_path.display().to_string(),
+        source,
+    })
+}
+
+fn listener(what: &str, listener: StdTcpListener) -> Result<TcpListener, ServerError> {
+    let wrong = |source| ServerError::Socket {
+        what: what.to_owned(),
+        source,
+    };
+    listener.set_nonblocking(true).map_err(wrong)?;
+    TcpListener::from_std(listener).map_err(wrong)
+}

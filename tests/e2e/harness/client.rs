@@ -1,0 +1,112 @@
+//! An HTTP client that never turns a status into an error.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Response;
+
+/// Sends requests; keeps connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    agent: Agent,
+    headers: Vec<(String, String)>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        Self {
+            agent: config.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same client with a header on every request.
+    pub(crate) fn with_header(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name.to_owned(), value.to_owned()));
+        client
+    }
+
+    pub(crate) fn get(&self, url: &str) -> Result<Answer, ureq::Error> {
+        let request = self.headers.iter().fold(self.agent.get(url), |request, (name, value)| {
+            request.header(name, value)
+        });
+        request.call().and_then(read)
+    }
+
+    pub(crate) fn delete(&self, url: &str) -> Result<Answer, ureq::Error> {
+        let request = self
+            .headers
+            .iter()
+            .fold(self.agent.delete(url), |request, (name, value)| {
+                request.header(name, value)
+            });
+        request.call().and_then(read)
+    }
+
+    pub(crate) fn post(&self, url: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+        let request = self
+            .headers
+            .iter()
+            .fold(self.agent.post(url), |request, (name, value)| {
+                request.header(name, value)
+            });
+        request.send(body).and_then(read)
+    }
+
+    pub(crate) fn post_json(&self, url: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        self.with_header("content-type", "application/json")
+            .post(url, body.to_string().as_bytes())
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in the answer {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+fn read(mut response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+    let headers = response.headers().iter();
+    let headers = headers
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(64 << 20)
+        .lossy_utf8(true)
+        .read_to_string()?;
+    Ok(Answer {
+        status: response.status().as_u16(),
+        headers,
+        body,
+    })
+}

@@ -1,0 +1,8 @@
+//! End-to-end tests: real clusters of the real binary, one file per behaviour.
+//!
+//! `cargo xtask test` builds the binary first and says where it is in `TENON_BINARY`. Each test has an environment of its own
+//! in a temporary directory, on ports of its own; when a test fails, the logs of its components are printed.
+
+mod harness;
+
+mod lifecycle;
