@@ -1,5 +1,7 @@
 //! The store is killed at random moments while clients write; what was acknowledged must be there, and nothing twice.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -214,4 +216,61 @@ async fn check(store: &Store, acknowledged: &Path) -> usize {
         }
     }
     count
+}
+
+/// CPU that a process has used so far, in milliseconds.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().unwrap())
+        .sum();
+    ticks * 10
+}
+
+/// Not a test: prints how fast the store writes over its socket, and what that costs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn measure_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = start_store(dir.path());
+    let store = connect(dir.path(), 0);
+    store.now().await.unwrap();
+    let seconds = 3;
+    for writers in [1_u64, 16] {
+        let before = (cpu_ms(process.id()), cpu_ms(std::process::id()));
+        let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        let tasks: Vec<_> = (0..writers)
+            .map(|writer| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut count: u64 = 0;
+                    while tokio::time::Instant::now() < until {
+                        let key = ObjectKey::new("sample", format!("w{writer}").parse().unwrap());
+                        let change = ObjectChange::Put {
+                            key,
+                            body: json!({ "text": "x".repeat(200) }),
+                            manifest: None,
+                            if_version: None,
+                        };
+                        store.write_objects(vec![change], "me").await.unwrap();
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let mut count = 0;
+        for task in tasks {
+            count += task.await.unwrap();
+        }
+        let store_us = (cpu_ms(process.id()) - before.0) * 1_000 / count;
+        let client_us = (cpu_ms(std::process::id()) - before.1) * 1_000 / count;
+        let rate = count / seconds;
+        println!("{writers} writers: {rate} writes/s, CPU per write {store_us} us store, {client_us} us client");
+    }
+    kill(process);
 }

@@ -62,12 +62,15 @@ pub trait Keep: Send + Sync + fmt::Debug {}
 
 impl<T: Send + Sync + fmt::Debug> Keep for T {}
 
+/// A behaviour under way.
+pub type Trial = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
 /// What an engine must do.
 pub struct Behaviour {
     /// Its name: file and function.
     pub name: &'static str,
     /// Tries it.
-    pub run: fn(Subject) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
+    pub run: fn(Subject) -> Trial,
 }
 
 impl fmt::Debug for Behaviour {

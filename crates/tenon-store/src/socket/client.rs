@@ -107,13 +107,11 @@ impl Engine for RemoteEngine {
         };
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting::begin(&self.shared, id, frame, answer);
-        match timeout_at(deadline, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => {
-                let maybe_done = waiting.give_up() && is_write;
-                Err(self.shared.unavailable("no answer in time", maybe_done))
-            }
+        if let Ok(Ok(result)) = timeout_at(deadline, answered).await {
+            return result;
         }
+        let maybe_done = waiting.give_up() && is_write;
+        Err(self.shared.unavailable("no answer in time", maybe_done))
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

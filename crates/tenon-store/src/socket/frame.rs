@@ -1,5 +1,5 @@
 //! Frames of the store's socket: `u32 length | u8 kind | u64 id | body`, little endian; the length counts what follows it,
-//! the body is MessagePack with named fields.
+//! the body is `MessagePack` with named fields.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;

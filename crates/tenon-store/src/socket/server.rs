@@ -337,7 +337,7 @@ async fn write_frames(
                 Some(answer) => batch.extend_from_slice(&answer),
                 None => return,
             },
-            event = events.recv() => match event_frame(event) {
+            event = events.recv() => match event_frame(&event) {
                 Some(frame) => batch.extend_from_slice(&frame),
                 None => return,
             },
@@ -349,9 +349,9 @@ async fn write_frames(
     }
 }
 
-fn event_frame(event: Result<Event, broadcast::error::RecvError>) -> Option<Bytes> {
+fn event_frame(event: &Result<Event, broadcast::error::RecvError>) -> Option<Bytes> {
     let event = match event {
-        Ok(event) => event,
+        Ok(event) => *event,
         Err(broadcast::error::RecvError::Lagged(_)) => Event::Reconnected,
         Err(broadcast::error::RecvError::Closed) => return None,
     };

@@ -240,10 +240,10 @@ impl Writer {
 const NO_REPLY: Reply = Reply::Now(Timestamp::from_millis(0));
 
 fn write_call(context: &mut WriteContext<'_>, call: &Call) -> DbResult<Reply> {
-    if let Some(id) = &call.operation {
-        if let Some(reply) = operations::find(context.db, id)? {
-            return Ok(reply);
-        }
+    if let Some(id) = &call.operation
+        && let Some(reply) = operations::find(context.db, id)?
+    {
+        return Ok(reply);
     }
     let reply = match &call.request {
         Request::Objects(request) => objects::write(context, request)?.into(),
