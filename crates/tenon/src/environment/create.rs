@@ -159,23 +159,27 @@ fn check_store(url: &str) -> anyhow::Result<()> {
 }
 
 fn cluster_name(options: &CreateOptions, root: &Path) -> anyhow::Result<String> {
-    let given = options.cluster_name.clone();
-    let name = given.unwrap_or_else(|| {
-        root.file_name()
-            .map_or_else(|| "tenon".to_owned(), |name| name.to_string_lossy().into_owned())
-    });
-    let valid = !name.is_empty()
+    if let Some(name) = &options.cluster_name {
+        if !is_cluster_name(name) {
+            fail!(
+                InvalidInput,
+                format!("'{name}' can't be a cluster's name"),
+                "choose one of at most 60 characters, without slashes, with --cluster-name"
+            );
+        }
+        return Ok(name.clone());
+    }
+    let directory = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(directory
+        .filter(|name| is_cluster_name(name))
+        .unwrap_or_else(|| "tenon".to_owned()))
+}
+
+fn is_cluster_name(name: &str) -> bool {
+    !name.is_empty()
         && name.chars().count() <= 60
         && name.trim() == name
-        && !name.chars().any(|c| c.is_control() || c == '/');
-    if !valid {
-        fail!(
-            InvalidInput,
-            format!("'{name}' can't be a cluster's name"),
-            "choose one of at most 60 characters, without slashes, with --cluster-name"
-        );
-    }
-    Ok(name)
+        && !name.chars().any(|c| c.is_control() || c == '/')
 }
 
 /// Whether the directory holds an environment that is to be replaced; an error if nothing can be made there.

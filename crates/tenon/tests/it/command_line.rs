@@ -21,7 +21,7 @@ fn a_wrong_command_line_is_refused() {
     insta::assert_snapshot!(message, @r"
     error: unrecognized subcommand 'strat'
 
-      tip: a similar subcommand exists: 'start'
+      tip: some similar subcommands exist: 'secret', 'status', 'restart', 'start'
 
     Usage: tenon [OPTIONS] <COMMAND>
 

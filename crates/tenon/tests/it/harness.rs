@@ -104,15 +104,16 @@ impl TestEnvironment {
 
     /// A new environment in this directory.
     pub(crate) fn create_at(root: &Path) -> Self {
-        let base = port_base();
-        tenon(&[
-            "quickstart",
-            "create",
-            root.to_str().unwrap(),
-            "--port-base",
-            &base.to_string(),
-        ])
-        .ok();
+        let base = loop {
+            let base = port_base();
+            let text = base.to_string();
+            let answer = tenon(&["quickstart", "create", root.to_str().unwrap(), "--port-base", &text]);
+            // Somebody else took one of the ports in the meantime.
+            if answer.code != 40 {
+                answer.ok();
+                break base;
+            }
+        };
         Self {
             _parent: None,
             root: root.to_owned(),
