@@ -152,8 +152,8 @@ impl World {
             8 if self.random.below(12) == 0 => self.pass(self.random.below(4_000_000)),
             9 => self.clock_goes_back(),
             10..=13 => {
-                self.schedule(usize::try_from(self.random.below(2)).unwrap(), false)
-                    .await
+                let which = usize::try_from(self.random.below(2)).unwrap();
+                self.schedule(which, false).await;
             }
             14 => {
                 // It crashes. What it read is gone; what it wrote is not.

@@ -30,8 +30,8 @@ impl Servers {
     pub(super) async fn act(&mut self, store: &Store, clock: &ManualClock, random: &ManualRandom) {
         match random.below(10) {
             0..=3 => {
-                self.claim(store, clock, 1 + u32::try_from(random.below(4)).unwrap())
-                    .await
+                let max = 1 + u32::try_from(random.below(4)).unwrap();
+                self.claim(store, clock, max).await;
             }
             4 => {
                 // A server dies with what it runs.
