@@ -171,8 +171,7 @@ async fn read_by_hyper(head: &[u8]) -> Option<(String, Vec<(String, String)>)> {
         let _ = client.read_to_end(&mut Vec::new()).await;
     };
     let _ = tokio::join!(serving, asking);
-    let found = seen.lock().unwrap().take();
-    found
+    seen.lock().unwrap().take()
 }
 
 #[test]

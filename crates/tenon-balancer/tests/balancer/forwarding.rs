@@ -82,7 +82,7 @@ async fn fields_of_one_connection_do_not_travel_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_balancer_answers_for_itself() {
-    let cluster = Cluster::start_cold(1, settings(), false).await;
+    let cluster = Cluster::start_cold(1, settings(), false);
     let answer = cluster.get("/tenon/live").await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("{\"is_ok\":true}"),

@@ -288,7 +288,7 @@ pub(crate) fn settings() -> Settings {
 impl Cluster {
     /// A load balancer with that many servers, all ready.
     pub(crate) async fn start(count: usize, settings: Settings) -> Self {
-        let cluster = Self::start_cold(count, settings, true).await;
+        let cluster = Self::start_cold(count, settings, true);
         cluster
             .until(|status| {
                 status
@@ -303,7 +303,7 @@ impl Cluster {
     }
 
     /// The same without waiting, and with servers that do not run if `up` is false.
-    pub(crate) async fn start_cold(count: usize, settings: Settings, up: bool) -> Self {
+    pub(crate) fn start_cold(count: usize, settings: Settings, up: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut backends: Vec<Backend> = (1..=count)
             .map(|number| {

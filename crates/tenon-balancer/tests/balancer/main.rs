@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "a test ends at the first thing that is not as it should be"
 )]
+#![expect(clippy::format_collect, reason = "short texts, built once")]
 
 mod forwarding;
 mod framing;

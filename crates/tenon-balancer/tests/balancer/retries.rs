@@ -100,7 +100,7 @@ async fn killing_a_server_fails_nothing_that_may_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_waits_for_a_server_that_restarts() {
-    let mut cluster = Cluster::start_cold(1, settings(), false).await;
+    let mut cluster = Cluster::start_cold(1, settings(), false);
     let address = cluster.address;
     let waiting = tokio::spawn(async move {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_request_waits_for_a_server_that_restarts() {
 async fn without_any_server_the_answer_says_that_nothing_was_sent() {
     let mut settings = settings();
     settings.wait_timeout = DurationText::from_millis(300);
-    let cluster = Cluster::start_cold(2, settings, false).await;
+    let cluster = Cluster::start_cold(2, settings, false);
     let started = Instant::now();
     let answer = cluster.raw(request("POST", "/", "hi")).await;
     assert!(started.elapsed() >= Duration::from_millis(300));
@@ -142,7 +142,7 @@ async fn only_so_many_requests_wait() {
     let mut settings = settings();
     settings.waiting_max = 1;
     settings.wait_timeout = DurationText::from_secs(2);
-    let cluster = Cluster::start_cold(1, settings, false).await;
+    let cluster = Cluster::start_cold(1, settings, false);
     let mut first = cluster.connect().await;
     first.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
