@@ -25,7 +25,7 @@ pub(crate) async fn deploy(
     source: &str,
 ) -> Result<DeploymentSummary, DeployError> {
     FileSet::from(files.clone()).check(&inner.settings)?;
-    coordinate(inner, async {
+    let work = Box::pin(async {
         let (live, base) = inner.live_files().await?;
         let mut wanted = base.clone();
         for file in files {
@@ -40,12 +40,12 @@ pub(crate) async fn deploy(
             wanted.remove(&path);
         }
         deploy_set(inner, live, &base, wanted, source).await
-    })
-    .await
+    });
+    coordinate(inner, work).await
 }
 
 pub(crate) async fn roll_back(inner: &Inner, number: u64) -> Result<DeploymentSummary, DeployError> {
-    coordinate(inner, async {
+    let work = Box::pin(async {
         let record = inner
             .store
             .deployment(number)
@@ -57,8 +57,8 @@ pub(crate) async fn roll_back(inner: &Inner, number: u64) -> Result<DeploymentSu
         let wanted = FileSet::from(inner.store.deployment_files(number).await?);
         let (live, base) = inner.live_files().await?;
         deploy_set(inner, live, &base, wanted, &format!("roll-back to {number}")).await
-    })
-    .await
+    });
+    coordinate(inner, work).await
 }
 
 async fn deploy_set(

@@ -82,7 +82,7 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
     loop {
         let listing = list(dir.to_owned()).await;
         if !done || listing != seen {
-            match import(inner, dir).await {
+            match Box::pin(import(inner, dir)).await {
                 Ok(()) => {
                     seen = listing;
                     done = true;
@@ -162,7 +162,7 @@ async fn import(inner: &Arc<Inner>, dir: &Path) -> Result<(), DeployError> {
     let removed: Vec<String> = gone.cloned().collect();
     if !changed.is_empty() || !removed.is_empty() {
         let source = format!("services/ of {}", inner.server);
-        let deployed = coordinator::deploy(inner, changed, removed, &source).await;
+        let deployed = Box::pin(coordinator::deploy(inner, changed, removed, &source)).await;
         if let Err(error) = deployed
             && !matches!(error, DeployError::Invalid(_))
         {

@@ -99,7 +99,13 @@ async fn reconcile(inner: &Arc<Inner>, prepared: &mut Prepared) -> Result<(), De
             report(inner, number, state, error.unwrap_or_default()).await?;
         }
     }
-    discard(inner, prepared, &preparing, live_number);
+    // Between the two looks at the store one of them may have been committed: it is served at the next look.
+    let wanted: Vec<u64> = newest
+        .iter()
+        .filter(|one| matches!(one.state, DeploymentState::Preparing | DeploymentState::Live))
+        .map(|one| one.number)
+        .collect();
+    discard(inner, prepared, &wanted, live_number);
     Ok(())
 }
 
@@ -125,16 +131,13 @@ async fn start(inner: &Arc<Inner>, record: &DeploymentRecord) -> Result<(Pool, P
         .take_candidate()
         .filter(|candidate| candidate.fingerprint == files.fingerprint());
     let named = inner.deployments_dir.join(record.number.to_string());
-    let (root, first) = match first {
-        Some(candidate) => {
-            // The worker knows its files by the name they had; the number is a second name for people.
-            let _ = std::os::unix::fs::symlink(&candidate.root, &named);
-            (candidate.root, Some(candidate.worker))
-        }
-        None => {
-            files.write(&named, &files)?;
-            (named, None)
-        }
+    let (root, first) = if let Some(candidate) = first {
+        // The worker knows its files by the name they had; the number is a second name for people.
+        let _ = std::os::unix::fs::symlink(&candidate.root, &named);
+        (candidate.root, Some(candidate.worker))
+    } else {
+        files.write(&named, &files)?;
+        (named, None)
     };
     let parts = PoolParts {
         deployment: record.number,
@@ -162,7 +165,8 @@ async fn serve(inner: &Arc<Inner>, prepared: &mut Prepared, live: &DeploymentRec
     let number = live.number;
     let failed_before = prepared.failed.get(&number).cloned();
     let must_wait = prepared.retry_at.is_some_and(|at| Instant::now() < at);
-    if !prepared.pools.contains_key(&number) && !(failed_before.is_some() && must_wait) {
+    let is_prepared = prepared.pools.contains_key(&number);
+    if !is_prepared && (failed_before.is_none() || !must_wait) {
         prepare(inner, prepared, live).await;
         prepared.retry_at = Some(Instant::now() + inner.settings.look_every.0);
     }
@@ -195,15 +199,15 @@ async fn serve(inner: &Arc<Inner>, prepared: &mut Prepared, live: &DeploymentRec
 }
 
 /// Ends the workers of deployments that were given up.
-fn discard(inner: &Arc<Inner>, prepared: &mut Prepared, preparing: &[u64], live: u64) {
+fn discard(inner: &Arc<Inner>, prepared: &mut Prepared, wanted: &[u64], live: u64) {
     prepared
         .failed
-        .retain(|number, _| *number == live || preparing.contains(number));
+        .retain(|number, _| *number == live || wanted.contains(number));
     let gone: Vec<u64> = prepared
         .pools
         .keys()
         .copied()
-        .filter(|number| !preparing.contains(number))
+        .filter(|number| !wanted.contains(number))
         .collect();
     for number in gone {
         if let Some((pool, root)) = prepared.pools.remove(&number) {

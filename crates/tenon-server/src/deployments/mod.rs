@@ -143,12 +143,12 @@ impl Deployments {
         remove: Vec<String>,
         source: &str,
     ) -> Result<DeploymentSummary, DeployError> {
-        coordinator::deploy(&self.0, files, remove, source).await
+        Box::pin(coordinator::deploy(&self.0, files, remove, source)).await
     }
 
     /// Makes the files of an earlier deployment live again, as a new deployment.
     pub async fn roll_back(&self, number: u64) -> Result<DeploymentSummary, DeployError> {
-        coordinator::roll_back(&self.0, number).await
+        Box::pin(coordinator::roll_back(&self.0, number)).await
     }
 
     /// Deployments, the newest first: those below `after`, or the newest.

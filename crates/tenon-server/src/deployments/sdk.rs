@@ -67,7 +67,7 @@ fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Cow<'static, [u8]>
         }
         if entry.path().is_dir() {
             collect(&entry.path(), &format!("{path}/"), files)?;
-        } else if name.ends_with(".py") || name == "py.typed" {
+        } else if entry.path().extension().is_some_and(|extension| extension == "py") || name == "py.typed" {
             files.push((path, Cow::Owned(std::fs::read(entry.path()).map_err(failed)?)));
         }
     }

@@ -81,7 +81,7 @@ impl Services {
     /// Loads what is live, follows what is deployed and imports the services folder, until `stop`; then finishes what runs
     /// and ends the workers.
     pub async fn run(self, stop: CancellationToken) {
-        self.deployments.run(stop).await;
+        Box::pin(self.deployments.run(stop)).await;
         self.registry.drain_all().await;
         self.deployments.end().await;
     }

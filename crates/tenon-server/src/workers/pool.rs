@@ -213,7 +213,7 @@ impl Pool {
             tokio::time::sleep(tick).await;
         }
         let left = inner.queue.close();
-        inner.fail(
+        Inner::fail(
             left,
             &ServiceError::Unavailable("the deployment was replaced".to_owned()),
         );
@@ -235,7 +235,7 @@ impl Pool {
         inner.draining.store(true, Ordering::SeqCst);
         inner.ended.cancel();
         let left = inner.queue.close();
-        inner.fail(left, &ServiceError::Unavailable("the server stops".to_owned()));
+        Inner::fail(left, &ServiceError::Unavailable("the server stops".to_owned()));
         for worker in inner.workers.load().iter() {
             worker.kill("the server ended it");
         }
@@ -448,7 +448,7 @@ impl Inner {
         }
     }
 
-    fn fail(&self, left: Vec<Box<Work>>, error: &ServiceError) {
+    fn fail(left: impl Iterator<Item = Box<Work>>, error: &ServiceError) {
         for mut work in left {
             work.finish(Err(error.clone()));
         }

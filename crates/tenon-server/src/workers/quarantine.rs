@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::service::ServiceEntry;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// The workers' deaths of the last minute, with what they ran.
 #[derive(Debug, Default)]

@@ -48,7 +48,7 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    lanes: [VecDeque<Box<Work>>; 3],
+    by_class: [VecDeque<Box<Work>>; 3],
     total: usize,
     closed: bool,
 }
@@ -91,7 +91,7 @@ impl Queue {
             return Err(Refused::Full(work));
         }
         lanes.total += 1;
-        lanes.lanes[class as usize].push_back(work);
+        lanes.by_class[class as usize].push_back(work);
         self.waiting[class as usize].fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -100,13 +100,13 @@ impl Queue {
     pub(crate) fn push_front(&self, class: Class, work: Box<Work>) {
         let mut lanes = self.lock();
         lanes.total += 1;
-        lanes.lanes[class as usize].push_front(work);
+        lanes.by_class[class as usize].push_front(work);
         self.waiting[class as usize].fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn pop(&self, class: Class) -> Option<Box<Work>> {
         let mut lanes = self.lock();
-        let work = lanes.lanes[class as usize].pop_front()?;
+        let work = lanes.by_class[class as usize].pop_front()?;
         lanes.total -= 1;
         self.waiting[class as usize].fetch_sub(1, Ordering::SeqCst);
         Some(work)
@@ -120,14 +120,14 @@ impl Queue {
     }
 
     /// Takes no more, and gives back what waits.
-    pub(crate) fn close(&self) -> Vec<Box<Work>> {
+    pub(crate) fn close(&self) -> impl Iterator<Item = Box<Work>> + use<> {
         let mut lanes = self.lock();
         lanes.closed = true;
         lanes.total = 0;
         self.waiting
             .iter()
             .for_each(|waiting| waiting.store(0, Ordering::SeqCst));
-        lanes.lanes.iter_mut().flat_map(std::mem::take).collect()
+        std::mem::take(&mut lanes.by_class).into_iter().flatten()
     }
 
     /// Answers those that waited too long, and forgets those that left.
@@ -137,7 +137,7 @@ impl Queue {
         }
         let mut lanes = self.lock();
         for class in Class::ALL {
-            let lane = &mut lanes.lanes[class as usize];
+            let lane = &mut lanes.by_class[class as usize];
             let before = lane.len();
             lane.retain_mut(|work| {
                 if !work.is_wanted() {

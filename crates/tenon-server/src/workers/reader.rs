@@ -43,7 +43,7 @@ pub(crate) async fn watch(
     drop(owner);
     let mut cause = status.map_or_else(|error| error.to_string(), process::ending);
     if let Some(reason) = worker.kill_reason.get() {
-        cause = reason.clone();
+        cause.clone_from(reason);
     }
     // Something that the worker started may still hold the socket: reading must come to its end anyway.
     let _ = rustix::net::shutdown(worker.connection.stream(), rustix::net::Shutdown::Both);
@@ -57,12 +57,11 @@ pub(crate) async fn read(inner: Arc<Inner>, worker: Arc<Worker>, buffer: BytesMu
         worker.kill(format!("it broke the protocol: {violation}"));
     }
     let mut ended = ended;
-    let cause = match timeout(LAST_WORDS, &mut ended).await {
-        Ok(cause) => cause,
-        Err(_) => {
-            worker.kill("it closed its connection");
-            ended.await
-        }
+    let cause = if let Ok(cause) = timeout(LAST_WORDS, &mut ended).await {
+        cause
+    } else {
+        worker.kill("it closed its connection");
+        ended.await
     };
     inner.worker_ended(&worker, &cause.unwrap_or_else(|_| "the server stops".to_owned()));
 }
@@ -93,7 +92,10 @@ fn handle(inner: &Arc<Inner>, worker: &Arc<Worker>, frame: Frame) -> Result<(), 
     let kind = frame.kind;
     match Message::from_frame(frame)? {
         Message::Reply(reply) => complete(inner, worker, &reply),
-        Message::HostCall(call) => begin_host_call(inner, worker, call),
+        Message::HostCall(call) => {
+            begin_host_call(inner, worker, call);
+            Ok(())
+        }
         Message::Ping { .. } => {
             *worker
                 .ping_sent
@@ -160,7 +162,7 @@ fn answer(inner: &Inner, reply: &ReplyFrame) -> Result<Result<ServiceAnswer, Ser
     Ok(Ok(answer))
 }
 
-fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame) -> Result<(), Violation> {
+fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame) {
     let (id, number) = (call.id, call.call);
     let Some(facts) = worker.host_call_begins(id) else {
         send_return(
@@ -170,7 +172,7 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
             number,
             refusal(410, "Cancelled", "nobody waits for this call any more"),
         );
-        return Ok(());
+        return;
     };
     if inner.host_calls.fetch_add(1, Ordering::Relaxed) >= inner.shared.settings.host_calls_max {
         inner.host_calls.fetch_sub(1, Ordering::Relaxed);
@@ -182,7 +184,7 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
             number,
             refusal(503, "Busy", "the worker has too many host calls open"),
         );
-        return Ok(());
+        return;
     }
     // Everything that can be asked for now takes input or output: somebody else should read the socket meanwhile.
     let later = Frame {
@@ -203,7 +205,6 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
         worker.host_call_ends(id);
         send_return(&inner, &worker, id, number, answer);
     });
-    Ok(())
 }
 
 async fn ask_host(inner: &Inner, facts: HostFacts, call: HostCallFrame) -> HostReturn {

@@ -10,6 +10,7 @@ use tenon_protocol::worker::{Hello, Limits, Message, Violation, decode};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin};
+use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -147,26 +148,8 @@ impl ReadyWorker {
                 process::signal(pid, Signal::KILL);
                 return Err(violation.into());
             }
-            Ok(Ok(None)) | Err(_) => {
-                let timed_out = greeted.is_err();
-                let status = timeout(Duration::from_millis(if timed_out { 0 } else { 500 }), child.wait()).await;
-                process::signal(pid, Signal::KILL);
-                let status = match status {
-                    Ok(status) => status,
-                    Err(_) => child.wait().await,
-                };
-                // The pipes are at their end now; what was in them belongs to the error.
-                for task in [out, error].into_iter().flatten() {
-                    let _ = timeout(Duration::from_millis(500), task).await;
-                }
-                if timed_out {
-                    return Err(StartError::TimedOut(settings.hello_timeout.0, last.text()));
-                }
-                return Err(StartError::Ended {
-                    cause: status.map_or_else(|error| error.to_string(), process::ending),
-                    output: last.text(),
-                });
-            }
+            Ok(Ok(None)) => return Err(last_words(child, &last, [out, error], None).await),
+            Err(_) => return Err(last_words(child, &last, [out, error], Some(settings.hello_timeout.0)).await),
         };
         Ok(Self {
             name,
@@ -178,6 +161,38 @@ impl ReadyWorker {
             started,
             hello,
         })
+    }
+}
+
+/// What a worker that did not greet has to say: how it ended by itself, or that it had to be ended after so long.
+async fn last_words(
+    mut child: Child,
+    last: &LastLines,
+    pipes: [Option<JoinHandle<()>>; 2],
+    timed_out: Option<Duration>,
+) -> StartError {
+    let pid = child.id().unwrap_or(0);
+    let by_itself = match timed_out {
+        None => timeout(Duration::from_millis(500), child.wait()).await.ok(),
+        Some(_) => None,
+    };
+    if pid != 0 {
+        process::signal(pid, Signal::KILL);
+    }
+    let status = match by_itself {
+        Some(status) => status,
+        None => child.wait().await,
+    };
+    // The pipes are at their end now; what was in them belongs to the error.
+    for task in pipes.into_iter().flatten() {
+        let _ = timeout(Duration::from_millis(500), task).await;
+    }
+    match timed_out {
+        Some(after) => StartError::TimedOut(after, last.text()),
+        None => StartError::Ended {
+            cause: status.map_or_else(|error| error.to_string(), process::ending),
+            output: last.text(),
+        },
     }
 }
 

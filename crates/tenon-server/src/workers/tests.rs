@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant, timeout};
 use super::*;
 use crate::call::{CallSource, HostCall, HostCalls, HostReturn, ServiceAnswer, ServiceCall, ServiceError};
 
-const SERVICES: &str = r#"
+const SERVICES: &str = r"
 import os, time, signal
 from tenon import Service
 
@@ -80,7 +80,7 @@ class Async(Service):
         import asyncio
         await asyncio.sleep(0.05)
         self.response.payload = {'ok': True}
-"#;
+";
 
 /// Answers every host call with what was asked.
 #[derive(Debug, Default)]
