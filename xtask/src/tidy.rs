@@ -22,7 +22,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ["ls-files", "--cached", "--others", "--exclude-standard"],
     ))?;
     for path in tracked.lines() {
-        check_file(path, &mut problems)?;
+        check_file(path, &mut problems);
     }
     if !problems.is_empty() {
         bail!("not tidy:\n  {}", problems.join("\n  "));
@@ -124,18 +124,18 @@ fn check_map(problems: &mut Vec<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check_file(path: &str, problems: &mut Vec<String>) -> anyhow::Result<()> {
+fn check_file(path: &str, problems: &mut Vec<String>) {
     for part in path.split('/') {
         let stem = part.split('.').next().unwrap_or(part);
         if EMPTY_NAMES.contains(&stem) {
             problems.push(format!("{path}: '{stem}' says nothing; name it after what is in it"));
         }
     }
-    if !Path::new(path).extension().is_some_and(|extension| extension == "rs") {
-        return Ok(());
+    if Path::new(path).extension().is_none_or(|extension| extension != "rs") {
+        return;
     }
     let Ok(text) = std::fs::read_to_string(root().join(path)) else {
-        return Ok(());
+        return;
     };
     if !text.starts_with("//!") {
         problems.push(format!("{path}: a module begins with a sentence on what it is (//!)"));
@@ -145,5 +145,4 @@ fn check_file(path: &str, problems: &mut Vec<String>) -> anyhow::Result<()> {
             problems.push(format!("{path}:{}: name what is re-exported", number + 1));
         }
     }
-    Ok(())
 }

@@ -80,7 +80,7 @@ pub struct Kind {
     pub group: KindGroup,
     /// JSON Schema (2020-12) of the body, without the name.
     pub schema: Value,
-    /// Fields that hold secrets, as dotted paths.
+    /// Fields that hold secrets, as dotted paths; `list[]` stands for each item of a list, `map.*` for each value of a map.
     pub secret_fields: Vec<String>,
     /// Fields that name other objects: dotted path, and the kinds that it may name.
     pub reference_fields: Vec<(String, Vec<String>)>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use tenon_model::{CorrelationId, InstanceId, Random};
 use tenon_protocol::control::RunOutcome;
 use tenon_store::{ClaimedRun, Event, Events, FinishedRun, Store, StoreError};
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::call::{CallSource, ServiceAnswer, ServiceCall, ServiceError};
 use crate::invoke::Invoker;
 use crate::membership::ServerHealth;
+use crate::secrets::Secrets;
 use crate::settings::InvokeSettings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub(crate) struct RunExecutor {
     pub(crate) instance: InstanceId,
     /// Correlation ids.
     pub(crate) random: Arc<dyn Random>,
+    /// What references in payloads stand for.
+    pub(crate) secrets: Secrets,
     /// Limits.
     pub(crate) settings: InvokeSettings,
 }
@@ -112,7 +115,10 @@ impl RunExecutor {
     async fn execute(&self, run: ClaimedRun) {
         let cid = CorrelationId::generate(&*self.random);
         let started = Instant::now();
-        let result = self.invoker.invoke(Self::call_of(&run, &cid)).await;
+        let result = match self.payload_of(&run).await {
+            Ok(payload) => self.invoker.invoke(Self::call_of(&run, payload, &cid)).await,
+            Err(error) => Err(error),
+        };
         let (outcome, output, error) = summary(result);
         let finished = FinishedRun {
             id: run.id,
@@ -129,16 +135,31 @@ impl RunExecutor {
                 tracing::warn!(job = %run.job, run = run.id, %cid, "the run was another server's when it ended: {why}");
             }
             Err(error) => {
-                tracing::error!(job = %run.job, run = run.id, %cid, %error, "the end of the run was not recorded")
+                tracing::error!(job = %run.job, run = run.id, %cid, %error, "the end of the run was not recorded");
             }
         }
     }
 
-    fn call_of(run: &ClaimedRun, cid: &CorrelationId) -> ServiceCall {
-        let body = match &run.payload {
-            Value::Null => Bytes::new(),
-            payload => Bytes::from(payload.to_string()),
-        };
+    /// The payload with its references replaced by what they stand for now.
+    async fn payload_of(&self, run: &ClaimedRun) -> Result<Bytes, ServiceError> {
+        if run.payload.is_null() {
+            return Ok(Bytes::new());
+        }
+        let unavailable =
+            |why: String| ServiceError::Unavailable(format!("the job's payload can't be resolved: {why}"));
+        let resolver = self
+            .secrets
+            .resolver(&self.store)
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
+        let resolved = tenon_manifest::resolve(&run.payload, &resolver).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            unavailable(problems.join("; "))
+        })?;
+        Ok(Bytes::from(resolved.to_string()))
+    }
+
+    fn call_of(run: &ClaimedRun, body: Bytes, cid: &CorrelationId) -> ServiceCall {
         ServiceCall {
             cid: cid.clone(),
             service: run.service.clone(),

@@ -262,6 +262,7 @@ impl Server {
             server: self.name.clone(),
             instance: self.instance.clone(),
             random: Arc::clone(&self.api.random),
+            secrets: self.api.secrets.clone(),
             settings: self.settings.invoke.clone(),
         }
     }

@@ -16,6 +16,9 @@ pub(super) type Reply = Response<Full<Bytes>>;
 /// The header that carries the correlation id of a call.
 pub(super) static CID_HEADER: HeaderName = HeaderName::from_static("x-tenon-cid");
 
+/// The header that says, when a service did not answer, whether it may have run: `not-run` or `unknown`.
+static OUTCOME_HEADER: HeaderName = HeaderName::from_static("x-tenon-outcome");
+
 /// Headers that a service can't set, because they belong to the connection or to the framing.
 const NOT_FOR_SERVICES: [&str; 6] = [
     "connection",
@@ -94,7 +97,23 @@ pub(super) fn failure(error: &ServiceError) -> Reply {
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(outcome) = outcome(error) {
+        let value = HeaderValue::from_static(outcome);
+        response.headers_mut().insert(OUTCOME_HEADER.clone(), value);
+    }
     response
+}
+
+/// Whether a service that did not answer may have run; nothing is said if it did answer, be it with an exception.
+const fn outcome(error: &ServiceError) -> Option<&'static str> {
+    match error {
+        ServiceError::NotFound(_)
+        | ServiceError::Busy { .. }
+        | ServiceError::Quarantined(_)
+        | ServiceError::Unavailable(_) => Some("not-run"),
+        ServiceError::Timeout | ServiceError::WorkerDied { .. } => Some("unknown"),
+        ServiceError::Raised { .. } | ServiceError::TooDeep(_) => None,
+    }
 }
 
 /// A problem as a response.

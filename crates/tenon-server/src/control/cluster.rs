@@ -93,7 +93,9 @@ fn cursor_of(members: &[Member]) -> u64 {
 
 async fn announce(call: ApiCall<AnnounceMember>) -> Result<Nothing, Problem> {
     let member = call.body;
-    let allowed = matches!(call.caller.role, Role::Dashboard | Role::LoadBalancer) && call.caller.role == member.role;
+    // A user's session that came through the dashboard is not the dashboard.
+    let is_itself = call.caller.token.is_none() && call.caller.role == member.role;
+    let allowed = is_itself && matches!(member.role, Role::Dashboard | Role::LoadBalancer);
     if !allowed || member.name != call.params.name {
         return Err(Problem::new(
             403,

@@ -28,6 +28,16 @@ const DEPTH_MAX: usize = 32;
 /// What is known of a file without reading it: size, time of change in ns, inode.
 type Stat = (u64, i128, u64);
 
+/// What the store knows the folder by.
+pub(crate) fn key(dir: &Path) -> String {
+    dir.to_string_lossy().into_owned()
+}
+
+/// Whether there is nothing to import.
+pub(crate) async fn is_empty(dir: &Path) -> bool {
+    list(dir.to_owned()).await.is_empty()
+}
+
 /// Watches the folder while this server holds the lease, until `stop`.
 pub(crate) async fn import_changes(inner: &Arc<Inner>, stop: &CancellationToken) {
     let Some(dir) = &inner.services_dir else {
@@ -81,6 +91,7 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
     let mut done = false;
     loop {
         let listing = list(dir.to_owned()).await;
+        tracing::debug!(differs = listing != seen, "folder looked at");
         if !done || listing != seen {
             match Box::pin(import(inner, dir)).await {
                 Ok(()) => {
@@ -141,7 +152,7 @@ fn watcher(dir: &Path, changed: Arc<Notify>) -> notify::Result<notify::Recommend
 
 /// Deploys what differs from what was imported last.
 async fn import(inner: &Arc<Inner>, dir: &Path) -> Result<(), DeployError> {
-    let key = dir.to_string_lossy().into_owned();
+    let key = key(dir);
     let found = read_stable(dir).await;
     let remembered = inner.store.folder_imports(&key).await?;
     let hashes: BTreeMap<String, String> = found

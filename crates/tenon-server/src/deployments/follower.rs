@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::files::FileSet;
 use super::probe::{chain, remove_root};
-use super::{DeployError, Inner};
+use super::{DeployError, Inner, folder};
 use crate::workers::{Pool, PoolParts};
 
 /// Deployments that this server has prepared and that are not committed yet.
@@ -65,12 +65,11 @@ pub(crate) async fn follow(inner: &Arc<Inner>, stop: &CancellationToken) {
 async fn reconcile(inner: &Arc<Inner>, prepared: &mut Prepared) -> Result<(), DeployError> {
     let live = inner.store.live_deployment(DEFAULT_GROUP).await?;
     let live_number = live.as_ref().map_or(0, |live| live.number);
-    let mut problem = String::new();
-    if let Some(live) = live
-        && inner.registry.serving(DEFAULT_GROUP) != live_number
-    {
-        problem = serve(inner, prepared, &live).await?;
-    }
+    let problem = match live {
+        Some(live) if inner.registry.serving(DEFAULT_GROUP) != live_number => serve(inner, prepared, &live).await?,
+        Some(_) => String::new(),
+        None => first_import(inner).await?,
+    };
     if problem.is_empty() {
         let status = inner.registry.status();
         // Nothing deployed is also a state to be ready in.
@@ -107,6 +106,18 @@ async fn reconcile(inner: &Arc<Inner>, prepared: &mut Prepared) -> Result<(), De
         .collect();
     discard(inner, prepared, &wanted, live_number);
     Ok(())
+}
+
+/// A new cluster whose services folder has files is ready when these were imported, or refused, and not before.
+async fn first_import(inner: &Inner) -> Result<String, DeployError> {
+    let Some(dir) = &inner.services_dir else {
+        return Ok(String::new());
+    };
+    let is_looked_at = !inner.store.folder_imports(&folder::key(dir)).await?.is_empty();
+    if is_looked_at || !inner.store.deployments(None, 1).await?.is_empty() || folder::is_empty(dir).await {
+        return Ok(String::new());
+    }
+    Ok("the services folder is being imported for the first time".to_owned())
 }
 
 /// Starts the workers of a deployment.

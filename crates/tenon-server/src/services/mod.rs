@@ -96,7 +96,10 @@ impl Services {
             };
             match answer {
                 Ok(answer) => {
-                    let gone = |_| Err(ServiceError::Unavailable("the workers were ended".to_owned()));
+                    let gone = |_| {
+                        let cause = "the workers were ended".to_owned();
+                        Err(ServiceError::WorkerDied { cause })
+                    };
                     return answer.await.unwrap_or_else(gone);
                 }
                 // The pool ended between the look-up and now; the next look-up finds the one that took its place.
