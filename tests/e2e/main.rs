@@ -3,6 +3,10 @@
 //! `cargo xtask test` builds the binary first and says where it is in `TENON_BINARY`. Each test has an environment of its own
 //! in a temporary directory, on ports of its own; when a test fails, the logs of its components are printed.
 
+#[cfg(test)]
 mod harness;
 
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod lifecycle;

@@ -25,7 +25,7 @@ impl Client {
     pub(crate) fn new() -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(Duration::from_mins(1)))
             .build();
         Self {
             agent: config.into(),
@@ -64,6 +64,13 @@ impl Client {
             .fold(self.agent.post(url), |request, (name, value)| {
                 request.header(name, value)
             });
+        request.send(body).and_then(read)
+    }
+
+    pub(crate) fn put(&self, url: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+        let request = self.headers.iter().fold(self.agent.put(url), |request, (name, value)| {
+            request.header(name, value)
+        });
         request.send(body).and_then(read)
     }
 

@@ -13,7 +13,7 @@ use super::ports::PortRange;
 use super::wait_for;
 
 /// How long a cluster may take for what a test waits for: generous, because tests share two cores.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a test wants of its cluster.
 #[derive(Debug, Clone)]
@@ -82,6 +82,11 @@ impl Cluster {
     /// The environment's directory.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("env")
+    }
+
+    /// The load balancer's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.ports.base
     }
 
     /// An address of the load balancer.

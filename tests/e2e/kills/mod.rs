@@ -1,0 +1,314 @@
+//! `kill -9` and `kill -STOP` of every component in turn, under requests: everything comes back by itself, every request ends as
+//! answered, safely repeated or explicitly unknown, and what was acknowledged is there, once.
+//!
+//! One test, one cluster: what one kill leaves behind, the next one meets.
+
+mod load;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Cluster, ClusterOptions, PATIENCE, send_signal, wait_for};
+use load::{End, Kind, Load, Phase, Tally};
+
+const SERVICES: &str = r"
+import time
+from tenon import Service
+
+class Read(Service):
+    name = 'kills.read'
+    def handle(self):
+        self.response.payload = {'ok': True}
+
+class Slow(Service):
+    name = 'kills.slow'
+    def handle(self):
+        time.sleep(0.2)
+        self.response.payload = {'ok': True}
+
+class Entries(Service):
+    name = 'kills.entries'
+    def handle_POST(self):
+        id = self.request.payload['id']
+        self.out.sql['Kills'].execute('INSERT INTO entry (id) VALUES (:id)', {'id': id})
+        self.response.payload = {'id': id}
+    def handle_GET(self):
+        rows = self.out.sql['Kills'].all('SELECT id FROM entry')
+        self.response.payload = [row['id'] for row in rows]
+    def handle_PUT(self):
+        self.out.sql['Kills'].execute('CREATE TABLE IF NOT EXISTS entry (id TEXT NOT NULL)')
+        self.response.payload = {'ok': True}
+
+class Tick(Service):
+    name = 'kills.tick'
+    def handle(self):
+        self.response.payload = {'ok': True}
+";
+
+const MANIFEST: &str = r"
+rest-channel:
+  - {name: kills.read, path: /kills/read, service: kills.read}
+  - {name: kills.slow, path: /kills/slow, service: kills.slow}
+  - {name: kills.entries, path: /kills/entries, service: kills.entries}
+sql-outgoing:
+  - {name: Kills, url: 'sqlite:DATABASE', rows_max: 1000000}
+job:
+  - {name: kills.tick, service: kills.tick, every: 1s}
+  - {name: kills.manual, service: kills.tick, every: 1d}
+";
+
+/// How long requests run before a kill and after everything is back.
+const CALM: Duration = Duration::from_millis(1_500);
+
+/// Who is killed, and whether requests that are not idempotent may end as unknown.
+const VICTIMS: [(&str, bool); 7] = [
+    ("store", false),
+    ("server1", true),
+    ("scheduler", false),
+    ("dashboard", false),
+    ("load-balancer", true),
+    ("supervisor", false),
+    ("worker", true),
+];
+
+#[test]
+fn killed_components_come_back_and_nothing_acknowledged_is_lost() {
+    let cluster = Arc::new(start_cluster());
+    let phases: Vec<Phase> = [("KILL", 0), ("STOP", 1)]
+        .iter()
+        .flat_map(|(how, _)| VICTIMS.map(|(victim, _)| Phase { victim, how }))
+        .collect();
+    let load = Load::new(&cluster, phases.clone());
+    let clients = load.start(&cluster);
+    let mut rows = Vec::new();
+    for (index, phase) in phases.iter().enumerate() {
+        load.enter(index);
+        let log = AccessLog::from_here(&cluster);
+        wait_for_requests(&load, index, 20);
+        std::thread::sleep(CALM);
+        let took = kill_and_wait(&cluster, *phase);
+        std::thread::sleep(CALM);
+        rows.push((took, log.retried()));
+    }
+    load.stop();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+
+    let tallies = load.tallies();
+    print_table(&phases, &tallies, &rows);
+    let failures = load.failures();
+    assert!(failures.is_empty(), "{} requests failed: {failures:#?}", failures.len());
+    for (phase, tally) in phases.iter().zip(&tallies) {
+        let allowed = VICTIMS
+            .iter()
+            .any(|(victim, unknown)| *victim == phase.victim && *unknown);
+        let unknown = count(tally, &[Kind::Insert], End::Unknown);
+        assert!(
+            allowed || unknown == 0,
+            "{phase:?}: {unknown} outcomes are unknown for no reason"
+        );
+    }
+    check_entries(&cluster, &load);
+    check_runs(&cluster, &load);
+}
+
+fn start_cluster() -> Cluster {
+    let cluster = Cluster::with(ClusterOptions {
+        servers: 2,
+        start: false,
+        ..ClusterOptions::default()
+    });
+    // By default a component may be silent for 10 s; the test would take minutes.
+    edit(&cluster.path().join("environment.toml"), |text| {
+        let text = text.replace("hang_timeout = \"10s\"", "hang_timeout = \"5s\"");
+        text.replace("size_bytes_max = 10485760", "size_bytes_max = 1048576000")
+    });
+    for server in ["server1", "server2"] {
+        edit(&cluster.path().join(server).join("component.toml"), |text| {
+            text + "\n[limits.workers]\nping_timeout = \"5s\"\n"
+        });
+    }
+    let database = cluster.scratch("kills.sqlite");
+    cluster.write_service("kills.py", SERVICES);
+    cluster.write_manifest("kills.yaml", &MANIFEST.replace("DATABASE", &database.to_string_lossy()));
+    cluster.start_all();
+    wait_for("the services are deployed", PATIENCE, || {
+        let made = cluster.client.put(&cluster.url("/kills/entries"), b"{}").ok()?;
+        let read = cluster.client.get(&cluster.url("/kills/read")).ok()?;
+        (made.status == 200 && read.status == 200).then_some(())
+    });
+    cluster
+}
+
+fn edit(path: &Path, change: impl FnOnce(String) -> String) {
+    let before = std::fs::read_to_string(path).unwrap();
+    let after = change(before.clone());
+    assert_ne!(before, after, "{} is not as the test knows it", path.display());
+    std::fs::write(path, after).unwrap();
+}
+
+fn wait_for_requests(load: &Load, phase: usize, least: u64) {
+    wait_for("requests are answered", PATIENCE, || {
+        (load.ended(phase) >= least).then_some(())
+    });
+}
+
+/// Kills, and waits until everything is ready again; how long that took.
+fn kill_and_wait(cluster: &Cluster, phase: Phase) -> Duration {
+    let signal = if phase.how == "KILL" {
+        Signal::KILL
+    } else {
+        Signal::STOP
+    };
+    let pid = victim_pid(cluster, phase.victim).expect("the victim runs");
+    println!("{} {} ({pid})", phase.how, phase.victim);
+    let started = Instant::now();
+    send_signal(pid, signal);
+    wait_for("another process in its place, and all ready", PATIENCE, || {
+        let replaced = !is_alive(pid) && victim_pid(cluster, phase.victim).is_some_and(|new| new != pid);
+        (replaced && all_ready(cluster)).then_some(())
+    });
+    started.elapsed()
+}
+
+fn victim_pid(cluster: &Cluster, victim: &str) -> Option<u32> {
+    match victim {
+        "supervisor" => {
+            let pid = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).ok()?;
+            pid.trim().parse().ok()
+        }
+        "worker" => children(victim_pid(cluster, "server2")?).into_iter().min(),
+        name => cluster.component(name)["pid"].as_u64()?.try_into().ok(),
+    }
+}
+
+fn all_ready(cluster: &Cluster) -> bool {
+    let status = cluster.tenon_json(&["status"]);
+    let components = status["components"].as_array().expect("status lists components");
+    components.iter().all(|component| component["ready"] == true)
+}
+
+/// The processes that a process has started and that still run.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("there is /proc").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let fields = stat(*pid);
+        fields.get(1).is_some_and(|of| *of == parent.to_string()) && fields[0] != "Z"
+    })
+    .collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    stat(pid)
+        .first()
+        .is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
+}
+
+/// State, parent and so on of a process; nothing if there is none.
+fn stat(pid: u32) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit_once(") ").map(|(_, fields)| fields);
+    fields
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The load balancer's access log from a certain moment on: the client can't see what was repeated for it.
+struct AccessLog {
+    path: std::path::PathBuf,
+    from: usize,
+}
+
+impl AccessLog {
+    fn from_here(cluster: &Cluster) -> Self {
+        let path = cluster.path().join("load-balancer/logs/load-balancer.log");
+        let from = std::fs::read(&path).unwrap().len();
+        Self { path, from }
+    }
+
+    /// How many requests of the test's clients were answered by a second server, or over a second connection.
+    fn retried(&self) -> u64 {
+        let log = std::fs::read(&self.path).unwrap();
+        let text = String::from_utf8_lossy(log.get(self.from..).unwrap_or_default()).into_owned();
+        let retried = |line: &&str| {
+            line.contains(" access: ") && line.contains("status=200") && !line.trim_end().ends_with("retries=0")
+        };
+        text.lines().filter(retried).count() as u64
+    }
+}
+
+fn count(tally: &Tally, kinds: &[Kind], end: End) -> u64 {
+    kinds.iter().filter_map(|kind| tally.get(&(*kind, end))).sum()
+}
+
+fn print_table(phases: &[Phase], tallies: &[Tally], rows: &[(Duration, u64)]) {
+    const ALL: [Kind; 4] = [Kind::Read, Kind::Slow, Kind::Insert, Kind::Run];
+    println!(
+        "\n{:<5} {:<14} {:>9} {:>9} {:>9} {:>14} {:>12} {:>7}",
+        "kill", "of", "back s", "answered", "retried", "unknown insert", "unknown run", "failed"
+    );
+    for ((phase, tally), (took, balanced)) in phases.iter().zip(tallies).zip(rows) {
+        let retried = count(tally, &ALL, End::Repeated) + balanced;
+        println!(
+            "{:<5} {:<14} {:>9.1} {:>9} {:>9} {:>14} {:>12} {:>7}",
+            phase.how,
+            phase.victim,
+            took.as_secs_f64(),
+            count(tally, &ALL, End::Answered).saturating_sub(*balanced),
+            retried,
+            count(tally, &[Kind::Insert], End::Unknown),
+            count(tally, &[Kind::Run], End::Unknown),
+            count(tally, &ALL, End::Failed),
+        );
+    }
+}
+
+/// Every acknowledged entry is in the database, and none is there twice.
+fn check_entries(cluster: &Cluster, load: &Load) {
+    let answer = cluster.client.get(&cluster.url("/kills/entries")).unwrap();
+    let rows: Vec<String> = serde_json::from_value(answer.json()).unwrap();
+    let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+    for id in &rows {
+        *found.entry(id).or_default() += 1;
+    }
+    let acknowledged = load.inserted.read();
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|id| !found.contains_key(id.as_str()))
+        .collect();
+    let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
+    println!("{} entries acknowledged, {} found", acknowledged.len(), found.len());
+    assert!(!acknowledged.is_empty());
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    assert!(twice.is_empty(), "written twice: {twice:?}");
+}
+
+/// Every acknowledged run of a job is there and has ended; no planned instant is lost or has two runs.
+fn check_runs(cluster: &Cluster, load: &Load) {
+    let ordered: BTreeSet<String> = load.ordered.read().into_iter().collect();
+    assert!(!ordered.is_empty());
+    wait_for("every ordered run has ended", PATIENCE, || {
+        let history = cluster.tenon_json(&["job", "history", "kills.manual", "--limit", "1000"]);
+        let runs = history["items"].as_array().expect("a history has items");
+        let is_over = |run: &&Value| !matches!(run["outcome"].as_str(), Some("waiting" | "running"));
+        let ended: BTreeSet<String> = runs.iter().filter(is_over).map(|run| run["id"].to_string()).collect();
+        let missing: Vec<_> = ordered.difference(&ended).collect();
+        missing.is_empty().then_some(())
+    });
+    println!("{} runs ordered, all found", ordered.len());
+    let ledgers = cluster.tenon_json(&["job", "verify"]);
+    for ledger in ledgers.as_array().expect("there is a ledger for each job") {
+        println!("{ledger}");
+        for wrong in ["duplicates", "overlapping_attempts", "lost"] {
+            assert_eq!(ledger[wrong], 0, "{wrong}: {ledger}");
+        }
+    }
+}
