@@ -1,7 +1,7 @@
 """The tutorial's service: what the CRM and the billing database know about a customer, in one answer."""
 
 from zato.common.exception import NotFound
-from zato.server.service import Service
+from zato.server.service import Float, Service
 
 
 class MyService(Service):
@@ -10,7 +10,7 @@ class MyService(Service):
     name = 'api.my-service'
 
     input = '-name'
-    output = 'name', 'customer_type', 'balance'
+    output = 'name', 'customer_type', Float('balance')
 
     def handle(self):
         name = self.request.input.name or 'anna'
