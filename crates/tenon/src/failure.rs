@@ -31,6 +31,8 @@ pub(crate) enum Exit {
     NoPython = 41,
     /// No server of the cluster answers.
     Unreachable = 42,
+    /// It was sent, and nobody knows whether it was done.
+    Unknown = 43,
     /// The cluster has no such thing.
     NotFound = 44,
     /// What was deployed was refused.

@@ -98,6 +98,7 @@ impl Cluster {
 /// The failure that a problem is for the command line.
 pub(super) fn problem_failure(problem: &Problem) -> Failure {
     let exit = match problem.status {
+        _ if problem.kind == "tenon:unknown-outcome" => Exit::Unknown,
         400 | 409 | 412 | 413 | 422 => Exit::Invalid,
         404 => Exit::NotFound,
         503 => Exit::Unreachable,
@@ -123,6 +124,7 @@ fn failure(error: ControlError) -> anyhow::Error {
             "look with `tenon status`, start with `tenon start`",
         )
         .into(),
+        unknown @ ControlError::Unknown { .. } => Failure::new(Exit::Unknown, unknown.to_string(), "").into(),
         other => anyhow::Error::new(other),
     }
 }

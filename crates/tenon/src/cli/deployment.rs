@@ -17,7 +17,7 @@ use super::control::Cluster;
 use crate::failure::fail;
 
 /// How long a deployment may take until it serves on all servers.
-const DEPLOY: Duration = Duration::from_secs(120);
+const DEPLOY: Duration = Duration::from_mins(2);
 
 /// Deploys files: answers when every live server serves them.
 #[derive(Debug, Args)]

@@ -43,13 +43,15 @@ impl Logs {
         for log in &mut logs {
             log.print_last(self.lines)?;
         }
-        while self.follow {
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
             std::thread::sleep(LOOK);
             for log in &mut logs {
                 log.print_new()?;
             }
         }
-        Ok(())
     }
 }
 
@@ -64,7 +66,9 @@ fn logs_of(target: &Target) -> anyhow::Result<Vec<Log>> {
         logs.insert(0, Log::new("supervisor", layout.supervisor_log()));
     } else {
         // One log needs no names before its lines.
-        logs.iter_mut().for_each(|log| log.prefix.clear());
+        for log in &mut logs {
+            log.prefix.clear();
+        }
     }
     Ok(logs)
 }

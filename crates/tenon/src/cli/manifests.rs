@@ -1,5 +1,6 @@
 //! `tenon validate`, `plan`, `apply` and `export`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -213,7 +214,10 @@ impl Apply {
         let mut text = describe(&reply.plan, ["created", "changed", "deleted"]);
         if !reply.acknowledged && !reply.plan.changes.is_empty() {
             let seconds = Duration::from_millis(WAIT_MS).as_secs();
-            text += &format!("\nIt is kept, but after {seconds} s not every server serves it yet");
+            write!(
+                text,
+                "\nIt is kept, but after {seconds} s not every server serves it yet"
+            )?;
         }
         output.text(&text)
     }

@@ -10,6 +10,7 @@ use super::Global;
 pub(super) struct OpenApi {}
 
 impl OpenApi {
+    #[expect(clippy::unused_self, reason = "commands are called alike")]
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         global.output().json(&openapi_document())
     }

@@ -34,6 +34,7 @@ impl Output {
     }
 
     /// Prints lines to standard output.
+    #[expect(clippy::unused_self, reason = "all output goes through this value")]
     pub(crate) fn text(self, text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;

@@ -23,6 +23,7 @@ pub(super) enum Quickstart {
 
 /// Makes a cluster in a new directory.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Create {
     /// The directory; must not exist yet, or be empty
     directory: PathBuf,
@@ -103,7 +104,7 @@ impl Create {
                 environment,
                 component: None,
             };
-            start::start_and_wait(global, &target, Duration::from_secs(60), true)?;
+            start::start_and_wait(global, &target, Duration::from_mins(1), true)?;
         }
         Ok(())
     }

@@ -65,25 +65,23 @@ impl Secret {
 
 /// The value, without the newline that ends it: never an argument, which others could see.
 fn read_value(global: &Global, file: Option<&PathBuf>) -> anyhow::Result<String> {
-    let mut text = String::new();
-    match file {
-        Some(file) => {
-            let Ok(read) = std::fs::read_to_string(file) else {
-                fail!(
-                    NoSuchPath,
-                    format!("the secret's file {} can't be read", file.display()),
-                    ""
-                );
-            };
-            text = read;
+    let text = if let Some(file) = file {
+        let Ok(text) = std::fs::read_to_string(file) else {
+            fail!(
+                NoSuchPath,
+                format!("the secret's file {} can't be read", file.display()),
+                ""
+            );
+        };
+        text
+    } else {
+        if std::io::stdin().is_terminal() {
+            global.output().note("Type the value, then press Enter and Ctrl-D:");
         }
-        None => {
-            if std::io::stdin().is_terminal() {
-                global.output().note("Type the value, then press Enter and Ctrl-D:");
-            }
-            std::io::stdin().read_to_string(&mut text)?;
-        }
-    }
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text
+    };
     let value = text.strip_suffix('\n').unwrap_or(&text);
     let value = value.strip_suffix('\r').unwrap_or(value);
     if value.is_empty() {

@@ -157,7 +157,7 @@ fn answer(reply: &InvokeReply) -> anyhow::Result<String> {
     })
 }
 
-/// JSON from the command line, a file or standard input; what is no JSON is a text.
+/// JSON from the command line, a file or standard input; what is no JSON is a text, unless it begins as only JSON does.
 fn read_payload(argument: &str) -> anyhow::Result<Value> {
     let text = if argument == "-" {
         let mut text = String::new();
@@ -171,5 +171,13 @@ fn read_payload(argument: &str) -> anyhow::Result<Value> {
     } else {
         argument.to_owned()
     };
-    Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    match serde_json::from_str(&text) {
+        Ok(value) => Ok(value),
+        Err(error) if text.trim_start().starts_with(['{', '[', '"']) => fail!(
+            InvalidInput,
+            format!("the payload is not JSON: {error}"),
+            "quote it for the shell, or read it from a file with --payload @FILE"
+        ),
+        Err(_) => Ok(Value::String(text)),
+    }
 }

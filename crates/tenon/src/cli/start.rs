@@ -16,7 +16,7 @@ use crate::supervisor::client;
 use crate::supervisor::link::Message;
 
 /// How long an environment that is being stopped is waited for.
-const STOPPING: Duration = Duration::from_secs(60);
+const STOPPING: Duration = Duration::from_mins(1);
 
 /// Starts an environment or a component, and waits until it is ready.
 #[derive(Debug, Args)]

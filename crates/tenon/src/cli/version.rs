@@ -10,6 +10,7 @@ use super::Global;
 pub(super) struct Version {}
 
 impl Version {
+    #[expect(clippy::unused_self, reason = "commands are called alike")]
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let version = env!("CARGO_PKG_VERSION");
         let output = global.output();

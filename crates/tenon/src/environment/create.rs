@@ -25,6 +25,7 @@ const USER_DIRECTORIES: [&str; 3] = ["services", "manifests", "user-config"];
 
 /// What the user asked for.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct CreateOptions {
     /// Where.
     pub(crate) directory: PathBuf,

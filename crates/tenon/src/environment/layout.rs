@@ -118,8 +118,8 @@ impl Layout {
             return None;
         }
         let digest = ring::digest::digest(&ring::digest::SHA256, self.root.as_os_str().as_encoded_bytes());
-        let hash: String = digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(PathBuf::from(format!("/tmp/tenon-{hash}")))
+        let head = digest.as_ref().first_chunk().expect("a SHA-256 has 32 bytes");
+        Some(PathBuf::from(format!("/tmp/tenon-{:016x}", u64::from_be_bytes(*head))))
     }
 
     /// Makes the directory for sockets if the environment's own path is too long, and checks that nobody else made it.

@@ -114,10 +114,10 @@ impl Target {
                 component: None,
             });
         };
-        if path.is_dir() {
-            if let Some(target) = Self::at(path)? {
-                return Ok(target);
-            }
+        if path.is_dir()
+            && let Some(target) = Self::at(path)?
+        {
+            return Ok(target);
         }
         if let Some(name) = plain_name(path)
             && let Ok(environment) = find_environment(env)

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use tenon_control::{Addresses, ControlSettings};
+use tenon_control::{Addresses, ControlClient, ControlSettings};
 use tenon_dashboard::{ControlServers, Dashboard};
+use tenon_model::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::RoleContext;
+use super::scheduler::stop_all_with;
+use super::{RoleContext, presence};
 use crate::failure::fail;
 
 /// `[limits]` of a dashboard.
@@ -26,6 +28,12 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         fail!(Settings, "the dashboard has no address", "set addresses.http");
     };
     let addresses = Addresses::new(context.settings.servers.iter().map(ToString::to_string).collect());
+    let client = ControlClient::new(
+        &context.identity,
+        Role::Server,
+        addresses.clone(),
+        limits.control.clone(),
+    )?;
     let servers = ControlServers::new(context.identity.clone(), addresses, limits.control, &limits.dashboard);
     let dashboard = Dashboard::new(
         limits.dashboard,
@@ -36,8 +44,11 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
     let listener = context.supervisor.public_socket("http", address).await?;
     // It takes work whether a server answers or not: what it shows then is that none does.
     context.supervisor.set_condition(true, "");
-    dashboard
-        .serve(listener, stop)
-        .await
-        .context("the dashboard has failed")
+    let heartbeat = presence::keep(&context, client, Arc::new(String::new), stop.child_token());
+    let serving = stop_all_with(&stop, async {
+        let served = dashboard.serve(listener, stop.clone()).await;
+        served.context("the dashboard has failed")
+    });
+    let ((), served) = tokio::join!(heartbeat, serving);
+    served
 }

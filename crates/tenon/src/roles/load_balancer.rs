@@ -13,9 +13,9 @@ use tenon_model::Role;
 use tenon_protocol::control::{ListMembers, MembersQuery, MembersReply, Nothing};
 use tokio_util::sync::CancellationToken;
 
-use super::RoleContext;
 use super::control_address::{Vitals, check, serve};
 use super::scheduler::stop_all_with;
+use super::{RoleContext, presence};
 
 /// How long a load balancer that has just started waits for a server before it counts as ready without one.
 const FIRST_SERVER: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         .layout()
         .component_run(&context.settings.name)
         .join("members.json");
-    let (follower, servers) = Follower::new(&limits.balancer, Arc::new(Servers(client)), known);
+    let (follower, servers) = Follower::new(&limits.balancer, Arc::new(Servers(client.clone())), known);
     let mut listeners = Vec::new();
     for (name, address) in context.settings.public_sockets() {
         listeners.push(context.supervisor.public_socket(name, address).await?);
@@ -76,15 +76,18 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         limits.control,
         stop.child_token(),
     );
+    let reason = Arc::clone(&vitals);
+    let heartbeat = presence::keep(&context, client, Arc::new(move || reason.reason()), stop.child_token());
     let relaying = async {
         balancer
             .run(stop.child_token())
             .await
             .context("the load balancer has failed")
     };
-    let ((), (), relayed, served) = tokio::join!(
+    let ((), (), (), relayed, served) = tokio::join!(
         follower.run(stop.child_token()),
         vitals.tell(context.clone(), stop.child_token()),
+        heartbeat,
         stop_all_with(&stop, relaying),
         stop_all_with(&stop, control),
     );

@@ -101,7 +101,7 @@ async fn play(context: RoleContext, stop: CancellationToken) -> anyhow::Result<(
         Role::Scheduler => scheduler::run(context, stop).await,
         Role::Dashboard => dashboard::run(context, stop).await,
         Role::LoadBalancer => load_balancer::run(context, stop).await,
-        role => fail!(
+        role @ Role::Operator => fail!(
             NotAnEnvironment,
             format!("this binary can't play the role '{role}'"),
             "use one that was built with it"

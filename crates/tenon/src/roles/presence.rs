@@ -1,10 +1,14 @@
-//! The heartbeat of a component that reaches the store: by it the cluster knows that it lives.
+//! The heartbeat of a component, to the store or, for those that know no store, to any server: by it the cluster knows that
+//! it lives.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use tenon_control::{ControlClient, ControlError};
 use tenon_model::{Member, MemberState, Revision, Timestamp};
-use tenon_store::Store;
+use tenon_protocol::control::{AnnounceMember, MemberPath};
+use tenon_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::RoleContext;
@@ -13,11 +17,47 @@ use crate::supervisor::process;
 /// How often a component says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// How long a server may take to pass a heartbeat on.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(3);
+
+/// Who is told that a component lives.
+#[async_trait]
+pub(super) trait Listener: Send + Sync {
+    /// What went wrong when it could not be told.
+    type Error: std::fmt::Display + Send;
+
+    /// Tells it how the component is.
+    async fn hear(&self, member: Member) -> Result<(), Self::Error>;
+}
+
+#[async_trait]
+impl Listener for Store {
+    type Error = StoreError;
+
+    async fn hear(&self, member: Member) -> Result<(), StoreError> {
+        self.heartbeat(member).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Listener for ControlClient {
+    type Error = ControlError;
+
+    async fn hear(&self, member: Member) -> Result<(), ControlError> {
+        let path = MemberPath {
+            name: member.name.clone(),
+        };
+        self.call_within::<AnnounceMember>(&path, &member, ANNOUNCED_WITHIN)
+            .await
+            .map(drop)
+    }
+}
+
 /// Says each second that the component lives and how it is, until `stop`; then, that it has stopped. `reason` is why it is
 /// not ready, empty if it is.
 pub(super) async fn keep(
     context: &RoleContext,
-    store: Store,
+    listener: impl Listener,
     reason: Arc<dyn Fn() -> String + Send + Sync>,
     stop: CancellationToken,
 ) {
@@ -32,11 +72,15 @@ pub(super) async fn keep(
         } else {
             MemberState::NotReady
         };
-        match store.heartbeat(member(context, started_at, state, reason)).await {
-            Ok(_) => heard = true,
+        let told = listener.hear(member(context, started_at, state, reason));
+        let Some(told) = stop.run_until_cancelled(told).await else {
+            break;
+        };
+        match told {
+            Ok(()) => heard = true,
             Err(error) => {
                 if heard {
-                    tracing::warn!(%error, "the store does not hear that {} lives", context.settings.name);
+                    tracing::warn!(%error, "the cluster does not hear that {} lives", context.settings.name);
                 }
                 heard = false;
             }
@@ -48,8 +92,8 @@ pub(super) async fn keep(
         MemberState::Stopped,
         "it was told to stop".to_owned(),
     );
-    if let Ok(Err(error)) = tokio::time::timeout(HEARTBEAT, store.heartbeat(last)).await {
-        tracing::debug!(%error, "the store does not hear that {} has stopped", context.settings.name);
+    if let Ok(Err(error)) = tokio::time::timeout(HEARTBEAT, listener.hear(last)).await {
+        tracing::debug!(%error, "the cluster does not hear that {} has stopped", context.settings.name);
     }
 }
 

@@ -322,21 +322,18 @@ impl Supervisor {
         let component = self.index(name).map(|index| &mut self.components[index]);
         let known = component.is_some_and(|component| component.hello(pid, version, passed, from));
         let component = self.index(name).map(|index| &self.components[index]).filter(|_| known);
-        let (answer, descriptors) = match component {
-            Some(component) => {
-                let (sockets, descriptors) = link::split(component.sockets());
-                let pid = std::process::id();
-                (Message::Welcome { pid, sockets }, descriptors)
-            }
-            None => {
-                tracing::warn!(
-                    component = name,
-                    pid,
-                    "process {pid} says that it is {name}, which is not to run"
-                );
-                let reason = format!("{name} is not to run");
-                (Message::Refused { reason }, Vec::new())
-            }
+        let (answer, descriptors) = if let Some(component) = component {
+            let (sockets, descriptors) = link::split(component.sockets());
+            let pid = std::process::id();
+            (Message::Welcome { pid, sockets }, descriptors)
+        } else {
+            tracing::warn!(
+                component = name,
+                pid,
+                "process {pid} says that it is {name}, which is not to run"
+            );
+            let reason = format!("{name} is not to run");
+            (Message::Refused { reason }, Vec::new())
         };
         if let Err(error) = link.send(&answer, &descriptors) {
             tracing::warn!(component = name, %error, "{name} could not be welcomed");

@@ -17,7 +17,7 @@ fn tree(root: &Path) -> Vec<String> {
                 walk(root, &path, lines);
             } else {
                 // Of files only secrecy matters; the rest follows the user's umask.
-                let private = if mode & 0o077 == 0 { " private" } else { "" };
+                let private = if mode.trailing_zeros() >= 6 { " private" } else { "" };
                 lines.push(format!("{shown}{private}"));
             }
         }

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Longer than anything takes that works, also on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The next ports to try; tests of one process share it, and those of others are found out by trying.
 static PORT_BASE: AtomicU16 = AtomicU16::new(0);
@@ -87,7 +87,8 @@ pub(crate) fn port_base() -> u16 {
 /// An environment of a test.
 #[derive(Debug)]
 pub(crate) struct TestEnvironment {
-    _parent: Option<tempfile::TempDir>,
+    /// Removed with its content when the test ends.
+    parent: Option<tempfile::TempDir>,
     pub(crate) root: PathBuf,
     pub(crate) port_base: u16,
 }
@@ -98,7 +99,7 @@ impl TestEnvironment {
         let parent = tempfile::tempdir().unwrap();
         let root = parent.path().canonicalize().unwrap().join("q");
         let mut environment = Self::create_at(&root);
-        environment._parent = Some(parent);
+        environment.parent = Some(parent);
         environment
     }
 
@@ -115,7 +116,7 @@ impl TestEnvironment {
             }
         };
         Self {
-            _parent: None,
+            parent: None,
             root: root.to_owned(),
             port_base: base,
         }
@@ -195,14 +196,15 @@ impl Drop for TestEnvironment {
             eprintln!("{}", self.logs());
         }
         tenon(&["stop", self.root.to_str().unwrap()]);
+        drop(self.parent.take());
     }
 }
 
 /// Where the sockets of an environment lie whose path is too long for them.
 pub(crate) fn short_directory(root: &Path) -> PathBuf {
     let digest = ring::digest::digest(&ring::digest::SHA256, root.as_os_str().as_encoded_bytes());
-    let hash: String = digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    PathBuf::from(format!("/tmp/tenon-{hash}"))
+    let head = digest.as_ref().first_chunk().unwrap();
+    PathBuf::from(format!("/tmp/tenon-{:016x}", u64::from_be_bytes(*head)))
 }
 
 /// Sends a signal to a process.
