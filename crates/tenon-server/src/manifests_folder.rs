@@ -53,9 +53,12 @@ impl ManifestsFolder {
             lease = self.hold(lease).await;
             due |= lease.is_some() && !held_before;
             if due && lease.is_some() {
-                match self.apply(&self.read()).await {
-                    Ok(()) => due = false,
-                    Err(error) => tracing::warn!(%error, "manifests/ was not applied; it is tried again"),
+                due = false;
+                if let Some(files) = self.read()
+                    && let Err(error) = self.apply(&files).await
+                {
+                    tracing::warn!(%error, "manifests/ was not applied; it is tried again");
+                    due = true;
                 }
             }
             tokio::select! {
@@ -92,12 +95,14 @@ impl ManifestsFolder {
         })
     }
 
-    fn read(&self) -> Vec<ManifestFile> {
+    /// The files; none if the folder can't be read, which must not look like one from which all files were taken away.
+    fn read(&self) -> Option<Vec<ManifestFile>> {
         let settings = tenon_manifest::Settings::default();
-        tenon_manifest::read_dir(&self.folder, &settings).unwrap_or_else(|error| {
-            tracing::warn!(%error, folder = %self.folder.display(), "cannot read the folder of manifests");
-            Vec::new()
-        })
+        tenon_manifest::read_dir(&self.folder, &settings)
+            .inspect_err(|error| {
+                tracing::error!(%error, folder = %self.folder.display(), "the folder of manifests can't be read; what was applied stays");
+            })
+            .ok()
     }
 
     /// Applies the files. Mistakes in them are logged and done with; what the store could not do comes back.
@@ -106,7 +111,7 @@ impl ManifestsFolder {
         let problems = tenon_manifest::validate(files, catalog);
         if !problems.is_empty() {
             for problem in problems {
-                tracing::error!("manifests/{problem}; nothing of manifests/ was applied");
+                tracing::error!("{problem}; nothing of manifests/ was applied");
             }
             return Ok(());
         }
@@ -132,7 +137,7 @@ impl ManifestsFolder {
             Err(WriteError::Objects(problems)) => {
                 for problem in problems {
                     let problem = locate(files, &problem.to_field_problem());
-                    tracing::error!("manifests/{problem}; nothing of manifests/ was applied");
+                    tracing::error!("{problem}; nothing of manifests/ was applied");
                 }
                 Ok(())
             }

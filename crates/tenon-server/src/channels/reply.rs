@@ -120,6 +120,9 @@ const fn outcome(error: &ServiceError) -> Option<&'static str> {
 pub(super) fn problem_reply(problem: &Problem) -> Reply {
     let mut response = Response::new(Full::new(Bytes::from(problem.to_json())));
     *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if problem.cid.is_empty() {
+        response.extensions_mut().insert(problem.clone());
+    }
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
@@ -149,6 +152,9 @@ pub(super) fn wrong_method(allowed: &[Method]) -> Reply {
 pub(super) fn with_cid(mut response: Reply, cid: &CorrelationId) -> Reply {
     if let Ok(value) = HeaderValue::from_str(cid.as_str()) {
         response.headers_mut().insert(CID_HEADER.clone(), value);
+    }
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        *response.body_mut() = Full::new(Bytes::from(problem.with_cid(cid.as_str()).to_json()));
     }
     response
 }

@@ -69,6 +69,9 @@ async fn runs(call: ApiCall<ListRuns>) -> Result<Page<RunSummary>, Problem> {
         .runs(&call.params.name, after, limit + 1)
         .await
         .map_err(|error| store_problem(&error))?;
+    if items.is_empty() && after.is_none() && !is_job(&call.api, &call.params.name) {
+        return Err(no_job(&call.params.name));
+    }
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next = if more {
@@ -80,11 +83,25 @@ async fn runs(call: ApiCall<ListRuns>) -> Result<Page<RunSummary>, Problem> {
 }
 
 async fn verify(call: ApiCall<VerifyJob>) -> Result<JobLedger, Problem> {
-    call.api
+    let name = &call.params.name;
+    let ledger = call
+        .api
         .store
-        .job_ledger(&call.params.name)
+        .job_ledger(name)
         .await
-        .map_err(|error| store_problem(&error))
+        .map_err(|error| store_problem(&error))?;
+    // A job that was deleted has its account as long as its runs are kept.
+    if ledger.planned == 0 && !is_job(&call.api, name) {
+        return Err(no_job(name));
+    }
+    Ok(ledger)
+}
+
+fn is_job(api: &Api, name: &str) -> bool {
+    let snapshot = api.snapshot.load_full();
+    snapshot
+        .of_kind(JobConfig::NAME)
+        .any(|object| object.name.as_str() == name)
 }
 
 fn no_job(name: &str) -> Problem {

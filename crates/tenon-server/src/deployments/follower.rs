@@ -114,7 +114,10 @@ async fn first_import(inner: &Inner) -> Result<String, DeployError> {
         return Ok(String::new());
     };
     let is_looked_at = !inner.store.folder_imports(&folder::key(dir)).await?.is_empty();
-    if is_looked_at || !inner.store.deployments(None, 1).await?.is_empty() || folder::is_empty(dir).await {
+    let newest = inner.store.deployments(None, 1).await?;
+    // The first one counts when it is decided, not while it is being prepared.
+    let is_decided = newest.iter().any(|one| one.state != DeploymentState::Preparing);
+    if is_looked_at || is_decided || (newest.is_empty() && folder::is_empty(dir).await) {
         return Ok(String::new());
     }
     Ok("the services folder is being imported for the first time".to_owned())

@@ -169,6 +169,7 @@ async fn serve(stream: UnixStream, number: u64, shared: Arc<Shared>, stop: Cance
     tracing::debug!(client = %hello.name, instance = %hello.instance, "a client of the store connected");
     let connection = Connection {
         number,
+        client: hello.name.clone(),
         shared: Arc::clone(&shared),
         calls: TaskTracker::new(),
         spoke: Mutex::default(),
@@ -196,6 +197,8 @@ async fn take_hello(read: &mut BufReader<OwnedReadHalf>, max_bytes: usize) -> Re
 /// A client that was welcomed.
 struct Connection {
     number: u64,
+    /// What the client calls itself.
+    client: String,
     shared: Arc<Shared>,
     calls: TaskTracker,
     /// The members that spoke on this connection.
@@ -282,7 +285,10 @@ impl Connection {
     }
 
     async fn execute(&self, call: Call) -> Result<Reply, StoreError> {
-        if let Request::Members(MemberRequest::Heartbeat(member)) = &call.request {
+        // What a server passes on for a component without a store of its own says nothing of that component's connection.
+        if let Request::Members(MemberRequest::Heartbeat(member)) = &call.request
+            && member.name == self.client
+        {
             let speaker = (member.name.clone(), member.instance.clone());
             lock(&self.shared.speakers).insert(member.name.clone(), self.number);
             lock(&self.spoke).insert(speaker);
