@@ -47,12 +47,17 @@ class StatusError(TenonError):
 
     def problem(self, cid: str) -> Dict[str, Any]:
         """The body of the answer, as RFC 9457 has it."""
-        problem: Dict[str, Any] = {"type": "about:blank", "title": self.reason, "status": self.status, "detail": self.msg}
+        kind = "tenon:" + self.reason.lower().replace(" ", "-")
+        problem: Dict[str, Any] = {"type": kind, "title": self.reason, "status": self.status, "detail": self.public_message()}
+        problem["cid"] = cid
         path = getattr(self, "path", "")
         if path:
-            problem["path"] = path
-        problem["cid"] = cid
+            problem["errors"] = [{"field": path, "message": self.msg}]
         return problem
+
+    def public_message(self) -> str:
+        """What the caller may read of it."""
+        return self.msg
 
 
 class BadRequest(StatusError):
@@ -140,6 +145,10 @@ class HostCallError(StatusError):
         # A mistake of the service, such as a connection that does not exist, is not the fault of its caller.
         self.status = code if 500 <= code <= 599 else 500
 
+    def public_message(self) -> str:
+        """Addresses and messages of other systems are for the log, where the server writes them under the same cid."""
+        return "something that the service needs is not available; the log says what, under this cid"
+
 
 class ServiceMissing(HostCallError):
     """No service has this name."""
@@ -178,7 +187,7 @@ def from_problem(problem: Any, status: int) -> StatusError:
     message, path = "", ""
     if isinstance(problem, dict):
         message = str(problem.get("detail") or problem.get("title") or "")
-        path = str(problem.get("path") or "")
+        path = next((str(each.get("field") or "") for each in problem.get("errors") or [] if isinstance(each, dict)), "")
     error = BY_STATUS.get(status, StatusError)(current_cid(), message, status=status)
     if path and isinstance(error, BadRequest):
         error.path = path

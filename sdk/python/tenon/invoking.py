@@ -9,7 +9,6 @@ from .host import HostReturn, check, json_body_of
 
 # What `invoke` accepts besides the payload; any other named argument becomes a part of the payload.
 _OPTIONS = ("channel", "data_format", "transport", "serialize", "as_bunch", "timeout", "raise_timeout", "needs_response")
-_ASYNC_OPTIONS = ("channel", "data_format", "transport", "expiration", "to_json_string", "cid", "callback", "zato_ctx", "environ")
 
 
 def service_name(service: Any) -> str:
@@ -34,20 +33,6 @@ def invoke(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any]) -> 
         if options.get("as_bunch"):
             return bunchify(result)
         return request._host.as_declared(name, result)
-
-    return request._host.call(request, tail, body, is_json, convert)
-
-
-def invoke_async(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any]) -> Any:
-    """Starts a service and gives the correlation id of its call."""
-    for option in _ASYNC_OPTIONS:
-        kwargs.pop(option, None)
-    body, is_json = json_body_of(_payload(payload, kwargs))
-    tail = {"op": "invoke_async", "service": service_name(service)}
-
-    def convert(answer: HostReturn) -> str:
-        _check(answer)
-        return str(answer.described().get("cid") or request.cid)
 
     return request._host.call(request, tail, body, is_json, convert)
 

@@ -61,10 +61,6 @@ class Service:
         """
         return invoking.invoke(self.request, service, payload, kwargs)
 
-    def invoke_async(self, service: Union[str, Type["Service"]], payload: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Starts another service and gives the correlation id of its call without waiting for its answer."""
-        return invoking.invoke_async(self.request, service, payload, kwargs)
-
     @lazy
     def out(self) -> Outgoing:
         """Outgoing connections: `self.out.rest['CRM'].conn.get(self.cid)`, `self.out.sql['Billing'].all('SELECT …')`."""

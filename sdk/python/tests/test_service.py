@@ -249,7 +249,7 @@ def host(frame: Frame, asked: Dict[str, Any]) -> Frame:
     if asked["op"] == "invoke":
         service = asked["service"]
         if service == "bad":
-            problem = b'{"status":400,"detail":"Wrong","path":"/a","cid":"c"}'
+            problem = b'{"status":400,"detail":"Wrong","errors":[{"field":"/a","message":"Wrong"}],"cid":"c"}'
             return Frame(0, tail=b'{"status":400,"content_type":"application/problem+json","is_json":true}', body=problem)
         if service == "missing":
             return Frame(0, code=404, tail=b'{"error":"no service is called \'missing\'","type":"NotFound"}')
@@ -294,7 +294,7 @@ class ServiceApi(unittest.TestCase):
         problem = reply.json()
         self.assertEqual((problem["status"], problem["cid"]), (status, "cid-1"))
         self.assertIn(detail, problem["detail"])
-        self.assertEqual(problem.get("path", ""), path)
+        self.assertEqual([each["field"] for each in problem.get("errors", [])], [path] if path else [])
 
     def test_hello_lists_services_with_schemas(self) -> None:
         self.assertEqual(self.worker.hello["refused"], [])
@@ -477,7 +477,7 @@ class ServiceApi(unittest.TestCase):
     def test_what_an_invoked_service_raises_is_raised_again(self) -> None:
         self.assertEqual(self.asked("invoke-caught")[0].json(), {"path": "/a", "msg": "Wrong"})
         self.check_problem(self.asked("invoke-bad")[0], 400, "Wrong", "/a")
-        self.check_problem(self.asked("invoke-missing")[0], 500, "no service is called 'missing'")
+        self.check_problem(self.asked("invoke-missing")[0], 500, "is not available")
 
     def test_rest_connections(self) -> None:
         reply, (asked, body) = self.asked("get")
@@ -500,7 +500,7 @@ class ServiceApi(unittest.TestCase):
         )
 
     def test_a_connection_that_is_down_is_a_503_and_in_the_log(self) -> None:
-        self.check_problem(self.asked("down")[0], 503, "connection refused")
+        self.check_problem(self.asked("down")[0], 503, "is not available")
         self.worker.wait(lambda: any("connection refused" in line for line in self.worker.log_lines("calls")))
 
     def test_what_is_not_supported_says_so(self) -> None:

@@ -1,3 +1,5 @@
+//! The follower against a script of answers.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
