@@ -226,6 +226,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/members/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** A component without a store of its own says how it is; only of itself, known by its certificate. */
+        put: operations["announceMember"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/objects": {
         parameters: {
             query?: never;
@@ -823,7 +840,7 @@ export interface components {
             members: components["schemas"]["Member"][];
         };
         /** @description How a component is, as it says itself; `dead` is what others say of one that no longer speaks. */
-        MemberState: "starting" | "ready" | "not-ready" | "draining" | "dead";
+        MemberState: "starting" | "ready" | "not-ready" | "draining" | "stopped" | "dead";
         /** @description No body. */
         Nothing: Record<string, never>;
         /** @description One configured thing. */
@@ -1524,6 +1541,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MembersReply"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    announceMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Member"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Nothing"];
                 };
             };
             /** @description What is wrong */
