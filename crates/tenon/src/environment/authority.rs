@@ -1,6 +1,7 @@
 //! The cluster's CA, and the certificates by which its components know each other.
 
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 use jiff::civil::Date;
@@ -47,6 +48,23 @@ impl Authority {
         })
     }
 
+    /// The CA of an environment that exists, able to sign again.
+    pub(crate) fn load(layout: &Layout, cluster: &str, now: Timestamp) -> anyhow::Result<Self> {
+        let today = date_of(now)?;
+        let read = |file: &str| {
+            let path = layout.ca().join(file);
+            std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))
+        };
+        let key = KeyPair::from_pem(&read("ca-key.pem")?).context("ca/ca-key.pem holds no key")?;
+        // What an issuer's name and key identifier follow from is the same as when the CA was made.
+        let params = params(cluster, "CA", today, CA_YEARS)?;
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            certificate_pem: read("ca.pem")?,
+            today,
+        })
+    }
+
     /// Makes the certificate of a component and writes its files: its role and its name are its DNS names.
     pub(crate) fn issue(&self, layout: &Layout, cluster: &str, role: Role, name: &str) -> anyhow::Result<()> {
         let key = KeyPair::generate().with_context(|| format!("no key for {name} can be made"))?;
@@ -66,12 +84,22 @@ impl Authority {
         let directory = layout.ca().join(name);
         std::fs::DirBuilder::new()
             .mode(0o700)
+            .recursive(true)
             .create(&directory)
             .with_context(|| format!("can't create {}", directory.display()))?;
-        write_private(&directory.join("cert.pem"), &certificate.pem())?;
-        write_private(&directory.join("key.pem"), &key.serialize_pem())?;
-        write_private(&directory.join("ca.pem"), &self.certificate_pem)
+        replace_private(&directory.join("key.pem"), &key.serialize_pem())?;
+        replace_private(&directory.join("cert.pem"), &certificate.pem())?;
+        replace_private(&directory.join("ca.pem"), &self.certificate_pem)
     }
+}
+
+/// Writes beside the file and renames, so that a component that reads meanwhile gets the old one or the new one.
+fn replace_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let beside = path.with_extension("new");
+    // Left over only if an earlier try was cut off.
+    let _ = std::fs::remove_file(&beside);
+    write_private(&beside, text)?;
+    std::fs::rename(&beside, path).with_context(|| format!("can't replace {}", path.display()))
 }
 
 fn params(cluster: &str, name: &str, today: Date, years: i16) -> anyhow::Result<CertificateParams> {
@@ -99,4 +127,46 @@ fn parts(date: Date) -> anyhow::Result<(i32, u8, u8)> {
 fn date_of(now: Timestamp) -> anyhow::Result<Date> {
     let instant = jiff::Timestamp::from_millisecond(now.as_millis())?;
     Ok(instant.to_zoned(jiff::tz::TimeZone::UTC).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use tenon_control::{Addresses, ControlClient, ControlError, ControlListener, ControlSettings, Identity};
+    use tenon_model::{Clock as _, SystemClock};
+    use tenon_protocol::control::{GetStatus, NoParams, Nothing};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_renewed_certificate_is_trusted_by_those_that_were_not_renewed() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_owned());
+        std::fs::create_dir(layout.ca()).unwrap();
+        let first = Authority::create(&layout, "c", SystemClock.now()).unwrap();
+        first.issue(&layout, "c", Role::Server, "server1").unwrap();
+        first.issue(&layout, "c", Role::Operator, "operator").unwrap();
+        let before = std::fs::read(layout.ca().join("operator/cert.pem")).unwrap();
+        let again = Authority::load(&layout, "c", SystemClock.now()).unwrap();
+        again.issue(&layout, "c", Role::Operator, "operator").unwrap();
+        assert_ne!(std::fs::read(layout.ca().join("operator/cert.pem")).unwrap(), before);
+
+        let identity = |name: &str| Identity::load(&layout.ca().join("ca.pem"), &layout.ca().join(name)).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let settings = ControlSettings::default();
+        let stop = CancellationToken::new();
+        let server =
+            ControlListener::new(listener, &identity("server1"), axum::Router::new(), settings.clone()).unwrap();
+        tokio::spawn(server.run(stop.clone()));
+        let addresses = Addresses::new(vec![address]);
+        let client = ControlClient::new(&identity("operator"), Role::Server, addresses, settings).unwrap();
+        let answer = client.call::<GetStatus>(&NoParams {}, &Nothing {}).await.unwrap_err();
+        // The router is empty: an answer of 404 is one that came through both handshakes.
+        assert!(
+            matches!(&answer, ControlError::Problem(problem) if problem.status == 404),
+            "{answer:?}"
+        );
+        stop.cancel();
+    }
 }

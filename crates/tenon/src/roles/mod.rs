@@ -27,6 +27,9 @@ use crate::supervisor::process::Launcher;
 /// How long before the supervisor would kill it a component ends by itself, so that the log says why.
 const HARD_STOP_MARGIN: Duration = Duration::from_secs(2);
 
+/// How often a component reads its certificate again.
+const RELOAD_EVERY: Duration = Duration::from_hours(1);
+
 /// What every role gets.
 #[derive(Debug, Clone)]
 pub(crate) struct RoleContext {
@@ -73,6 +76,7 @@ async fn live(environment: Environment, settings: ComponentSettings) -> anyhow::
     let keeper = tasks.spawn(keeping);
     let ca = environment.layout().ca();
     let identity = Identity::load(&ca.join("ca.pem"), &ca.join(&name))?;
+    tasks.spawn(reload(identity.clone(), stop.clone()));
     let context = RoleContext {
         environment,
         settings,
@@ -92,6 +96,19 @@ async fn live(environment: Environment, settings: ComponentSettings) -> anyhow::
     keeper.abort();
     tracing::info!(component = name, "{name} ends");
     result
+}
+
+/// Reads the certificate again now and then: the supervisor renews it.
+async fn reload(identity: Identity, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(RELOAD_EVERY))
+        .await
+        .is_some()
+    {
+        if let Err(error) = identity.reload() {
+            tracing::warn!(%error, "the certificate can't be read again; the one in use stays");
+        }
+    }
 }
 
 async fn play(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {

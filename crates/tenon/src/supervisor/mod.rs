@@ -8,6 +8,7 @@ pub(crate) mod client;
 mod component;
 pub(crate) mod link;
 pub(crate) mod process;
+mod renewal;
 mod watched;
 
 use std::sync::Arc;
@@ -79,6 +80,10 @@ pub(crate) async fn run(environment: Environment, launcher: Launcher, stop: Canc
     };
     let finish = supervisor.finish.clone();
     tasks.spawn(accept(listener, events, tasks.clone(), finish.clone()));
+    tasks.spawn(renewal::keep_certificates_young(
+        supervisor.environment.clone(),
+        finish.clone(),
+    ));
     tracing::info!("supervisor {} runs", std::process::id());
     let result = supervisor.supervise(queue, stop).await;
     finish.cancel();

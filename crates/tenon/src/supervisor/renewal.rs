@@ -1,0 +1,56 @@
+//! Certificates are issued anew long before they end; components read them again by themselves.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tenon_model::{Clock as _, Role, SystemClock};
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::Environment;
+use crate::environment::authority::Authority;
+
+/// A certificate this old is issued anew. It is valid for a year, so a month's failures to renew are no harm.
+const RENEW_AFTER: Duration = Duration::from_hours(30 * 24);
+
+/// How often is looked.
+const LOOK_EVERY: Duration = Duration::from_hours(6);
+
+/// Renews the certificates of all components and of the operator, until `stop`.
+pub(super) async fn keep_certificates_young(environment: Environment, stop: CancellationToken) {
+    loop {
+        if let Err(error) = renew_old(&environment, RENEW_AFTER) {
+            tracing::error!("certificates can't be renewed: {error:#}");
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Issues anew what is older than `age`; returns how many that were.
+fn renew_old(environment: &Environment, age: Duration) -> anyhow::Result<usize> {
+    let layout = environment.layout();
+    let mut old = vec![(Role::Operator, Role::Operator.as_str().to_owned())];
+    old.extend(
+        environment
+            .components()?
+            .into_iter()
+            .map(|component| (component.role, component.name)),
+    );
+    old.retain(|(_, name)| is_older(&layout.ca().join(name).join("cert.pem"), age));
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let cluster = &environment.settings().cluster.name;
+    let authority = Authority::load(layout, cluster, SystemClock.now())?;
+    for (role, name) in &old {
+        authority.issue(layout, cluster, *role, name)?;
+        tracing::info!(component = name, "the certificate of {name} was renewed");
+    }
+    Ok(old.len())
+}
+
+fn is_older(file: &Path, age: Duration) -> bool {
+    let written = std::fs::metadata(file).and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| SystemTime::now().duration_since(written).unwrap_or_default() >= age)
+}
