@@ -72,9 +72,7 @@ async fn deploy_set(
     if wanted == *base && live != 0 {
         return summary(inner, live).await;
     }
-    tracing::debug!("probing");
     let probed = probe(inner, base, wanted).await?;
-    tracing::debug!("probed");
     for file in &probed.refused {
         tracing::error!(path = %file.path, "'{}' is refused: {}\n{}", file.path, file.error, file.traceback);
     }
@@ -142,9 +140,7 @@ async fn finish(inner: &Inner, number: u64) -> Result<(), DeployError> {
         inner.store.refuse_deployment(number, vec![refused]).await?;
         return Err(DeployError::Failed(format!("deployment {number} was given up: {why}")));
     }
-    tracing::debug!("prepared by all");
     inner.store.commit_deployment(number).await?;
-    tracing::debug!("committed");
     inner.wake_follower.notify_one();
     let deadline = Instant::now() + inner.settings.serve_timeout.0;
     let serves = |server: &Preparation| server.state != PreparationState::Prepared;

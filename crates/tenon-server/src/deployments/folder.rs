@@ -22,6 +22,9 @@ const LEASE: &str = "services-folder";
 /// How long the sizes and times of files must stay as they are before what was read counts.
 const STABLE_FOR: Duration = Duration::from_millis(10);
 
+/// How long to wait before an import that failed for another reason than the files is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// How deep folders are followed.
 const DEPTH_MAX: usize = 32;
 
@@ -91,7 +94,6 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
     let mut done = false;
     loop {
         let listing = list(dir.to_owned()).await;
-        tracing::debug!(differs = listing != seen, "folder looked at");
         if !done || listing != seen {
             match Box::pin(import(inner, dir)).await {
                 Ok(()) => {
@@ -110,7 +112,8 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
                         chain(&error)
                     );
                     done = false;
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    tokio::time::sleep(RETRY_AFTER).await;
+                    continue;
                 }
             }
         }

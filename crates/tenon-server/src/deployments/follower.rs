@@ -156,7 +156,7 @@ async fn start(inner: &Arc<Inner>, record: &DeploymentRecord) -> Result<(Pool, P
     let parts = PoolParts {
         deployment: record.number,
         spec: inner.spec(root.clone()),
-        settings: inner.workers.clone(),
+        settings: inner.worker_settings().await.clone(),
         host: inner.host.clone(),
     };
     match Pool::start(parts, first).await {

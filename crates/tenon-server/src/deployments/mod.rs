@@ -32,7 +32,7 @@ pub use settings::DeploymentSettings;
 
 use crate::call::HostCalls;
 use crate::services::{Registry, ServicesParts};
-use crate::workers::{WorkerSettings, WorkerSpec};
+use crate::workers::{WorkerSettings, WorkerSpec, interpreter};
 use files::FileSet;
 use probe::Candidate;
 
@@ -84,6 +84,8 @@ pub(crate) struct Inner {
     random: Arc<dyn Random>,
     settings: DeploymentSettings,
     workers: WorkerSettings,
+    /// The limits with the interpreter found, once a worker was wanted.
+    resolved: tokio::sync::OnceCell<WorkerSettings>,
     tasks: TaskTracker,
     /// One deployment at a time in this process; the lease does the same for the cluster.
     coordinating: tokio::sync::Mutex<()>,
@@ -111,6 +113,7 @@ impl Deployments {
             random: parts.random,
             settings: parts.deployments,
             workers: parts.workers,
+            resolved: tokio::sync::OnceCell::new(),
             tasks: TaskTracker::new(),
             coordinating: tokio::sync::Mutex::new(()),
             candidate: Mutex::default(),
@@ -179,6 +182,15 @@ impl Inner {
             root,
             entry: self.entry.clone(),
         }
+    }
+
+    /// The limits of workers, with the interpreter itself in place of its name.
+    async fn worker_settings(&self) -> &WorkerSettings {
+        let resolve = async || WorkerSettings {
+            python: interpreter(&self.workers.python).await,
+            ..self.workers.clone()
+        };
+        self.resolved.get_or_init(resolve).await
     }
 
     /// The files of the live deployment, and its number; 0 if there is none.

@@ -155,7 +155,7 @@ async fn start(
     files.write(&root, previous)?;
     let spec = inner.spec(root.clone());
     let name = format!("{DEFAULT_GROUP}-{}-0", &fingerprint[..8]);
-    let started = ReadyWorker::start(&spec, name, &inner.workers, &inner.tasks).await;
+    let started = ReadyWorker::start(&spec, name, inner.worker_settings().await, &inner.tasks).await;
     match started {
         Ok(worker) => Ok(Ok(Candidate {
             fingerprint,

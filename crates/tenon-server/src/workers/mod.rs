@@ -28,4 +28,5 @@ mod worker;
 pub use pool::{Pool, PoolParts, WorkerStatus};
 pub use service::ServiceEntry;
 pub use settings::WorkerSettings;
+pub(crate) use start::interpreter;
 pub use start::{ReadyWorker, StartError, WorkerSpec};

@@ -421,6 +421,7 @@ impl Inner {
             let mut work = running.work;
             if work.call.idempotent && !work.retried && work.is_wanted() {
                 work.retried = true;
+                tracing::info!(cid = %work.call.cid, service = %work.service.name, "the call is run again by another worker");
                 self.queue.push_front(work.service.class(), work);
             } else {
                 work.finish(Err(ServiceError::WorkerDied {

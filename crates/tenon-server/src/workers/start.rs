@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use bytes::BytesMut;
 use rustix::process::Signal;
@@ -43,6 +44,27 @@ impl WorkerSpec {
             arguments,
             directory: self.root.clone(),
         }
+    }
+}
+
+/// The interpreter behind a name, as it calls itself. Version managers put slow scripts in front of interpreters, which would
+/// be run with every worker; what can't be found out stays as it is, and fails when a worker is started.
+pub(crate) async fn interpreter(program: &str) -> String {
+    let asked = tokio::process::Command::new(program)
+        .args(["-I", "-S", "-c", "import sys; print(sys.executable)"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let answered = timeout(Duration::from_secs(10), asked).await;
+    let path = match &answered {
+        Ok(Ok(output)) if output.status.success() => std::str::from_utf8(&output.stdout).unwrap_or_default().trim(),
+        _ => "",
+    };
+    if Path::new(path).is_absolute() {
+        path.to_owned()
+    } else {
+        program.to_owned()
     }
 }
 
