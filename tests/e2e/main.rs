@@ -7,6 +7,20 @@
 mod harness;
 
 #[cfg(test)]
+mod bad_requests;
+#[cfg(test)]
+mod bad_services;
+#[cfg(test)]
+mod dashboard;
+#[cfg(test)]
+mod deployments;
+#[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod manifests;
+#[cfg(test)]
+mod tutorial;

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::ports::PortRange;
 use super::wait_for;
 
@@ -187,6 +187,40 @@ impl Cluster {
         let path = self.folder.path().join("apply.yaml");
         std::fs::write(&path, manifest).expect("the test's directory can be written");
         self.tenon_ok(&["apply", "-f", &path.to_string_lossy()]);
+    }
+
+    /// Deploys files in one step with `tenon deploy` and returns the deployment; every live server serves it then.
+    #[track_caller]
+    pub(crate) fn deploy(&self, files: &[(&str, &str)]) -> Value {
+        let folder = self.scratch("deploy");
+        let _ = std::fs::remove_dir_all(&folder);
+        for (path, content) in files {
+            write_whole(&folder.join(path), content);
+        }
+        self.tenon_json(&["deploy", &folder.to_string_lossy()])
+    }
+
+    /// Sets a secret of the cluster.
+    #[track_caller]
+    pub(crate) fn set_secret(&self, name: &str, value: &str) {
+        let file = self.scratch("secret");
+        std::fs::write(&file, value).expect("the test's directory can be written");
+        self.tenon_ok(&["secret", "set", name, "--file", &file.to_string_lossy()]);
+    }
+
+    /// Waits until the address answers with this status, and returns the answer.
+    #[track_caller]
+    pub(crate) fn wait_for_status(&self, url: &str, status: u16) -> Answer {
+        wait_for(&format!("{url} answers {status}"), PATIENCE, || {
+            let answer = self.client.get(url).ok()?;
+            (answer.status == status).then_some(answer)
+        })
+    }
+
+    /// What a component has logged.
+    pub(crate) fn log(&self, name: &str) -> String {
+        let file = self.path().join(name).join("logs").join(format!("{name}.log"));
+        std::fs::read_to_string(file).unwrap_or_default()
     }
 
     /// A file beside the environment, for the test's own use.
