@@ -19,7 +19,6 @@ import { useState } from "react";
 import { api, unwrap } from "../api/client";
 import { servicesQuery } from "../api/queries";
 import type { FieldProblem } from "../api/types";
-import { pretty } from "../format";
 import { Icon } from "../ui/icons";
 import {
   asSchema,
@@ -33,6 +32,7 @@ import {
   type Schema,
   withField,
 } from "./schema";
+import { readJson, shownAsJson, takesAnything } from "./untyped";
 
 interface FormProps {
   schema: Schema;
@@ -384,16 +384,14 @@ function MapField(props: InputProps) {
 }
 
 function JsonField(props: InputProps) {
-  const [raw, setRaw] = useState(() => (props.value === undefined ? "" : pretty(props.value)));
+  const takesText = takesAnything(props.field.schema);
+  const [raw, setRaw] = useState(() => shownAsJson(props.value, takesText));
   const [wrong, setWrong] = useState<string>();
   const change = (next: string) => {
     setRaw(next);
-    try {
-      props.onChange(next.trim() === "" ? undefined : (JSON.parse(next) as Json));
-      setWrong(undefined);
-    } catch (error) {
-      setWrong(`Not JSON: ${(error as Error).message}`);
-    }
+    const read = readJson(next, takesText);
+    setWrong(read.error);
+    if (!read.error) props.onChange(read.value);
   };
   const shared = common(props);
   return (
@@ -401,8 +399,8 @@ function JsonField(props: InputProps) {
       {...shared}
       error={wrong ?? shared.error}
       autosize
-      minRows={2}
-      placeholder="JSON"
+      minRows={takesText ? 1 : 2}
+      placeholder={takesText ? "text or JSON" : "JSON"}
       spellCheck={false}
       styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)", fontSize: 12 } }}
       value={raw}
