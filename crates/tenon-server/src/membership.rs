@@ -1,6 +1,5 @@
 //! How the server is, and telling the cluster so once a second.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -82,7 +81,7 @@ pub(crate) struct ServerHealth {
     snapshot: Arc<SnapshotCell>,
     services: Services,
     revision: watch::Receiver<Option<Revision>>,
-    draining: AtomicBool,
+    draining: CancellationToken,
     last_beat: Mutex<Option<Instant>>,
 }
 
@@ -99,19 +98,42 @@ impl ServerHealth {
             snapshot,
             services,
             revision,
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             last_beat: Mutex::default(),
         })
     }
 
     /// From now on the server finishes what it has and takes nothing new.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     /// Whether the server finishes what it has and takes nothing new.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Waits until the server takes nothing new.
+    pub(crate) async fn drains(&self) {
+        self.draining.cancelled().await;
+    }
+
+    /// Whether objects and services were loaded once: from then on the server can serve, with or without the store.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.revision.borrow().is_some() && self.services.status().loaded
+    }
+
+    /// Waits until objects and services are loaded.
+    pub(crate) async fn loaded(&self) {
+        let mut revision = self.revision.clone();
+        let mut services = self.services.changes();
+        while !self.is_loaded() {
+            // The senders live as long as this.
+            tokio::select! {
+                Ok(()) = revision.changed() => {}
+                Ok(()) = services.changed() => {}
+            }
+        }
     }
 
     /// Whether the server takes work.
@@ -158,11 +180,10 @@ impl ServerHealth {
 
     fn member(&self) -> Member {
         let (ready, reason) = self.condition();
-        let loaded = self.revision.borrow().is_some() && self.services.status().loaded;
         let state = match () {
             () if self.is_draining() => MemberState::Draining,
             () if ready => MemberState::Ready,
-            () if !loaded => MemberState::Starting,
+            () if !self.is_loaded() => MemberState::Starting,
             () => MemberState::NotReady,
         };
         Member {

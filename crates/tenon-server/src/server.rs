@@ -277,11 +277,12 @@ impl Server {
     }
 
     fn plane(&self) -> Arc<DataPlane> {
-        let health = Arc::clone(&self.api.health);
+        let (health, revision) = (Arc::clone(&self.api.health), self.revision.subscribe());
         Arc::new(DataPlane {
             snapshot: Arc::clone(&self.api.snapshot),
             invoker: Arc::clone(&self.api.invoker),
             ready: Arc::new(move || health.is_ready()),
+            loaded: Arc::new(move || revision.borrow().is_some()),
             random: Arc::clone(&self.api.random),
         })
     }
@@ -301,7 +302,9 @@ impl Server {
         let working = TaskTracker::new();
         working.spawn(self.manifests(outside.manifests).run(work.clone()));
         working.spawn(self.executor().run(work.clone()));
-        working.spawn(outside.data.run(self.plane(), self.settings.data.clone(), work.clone()));
+        let (loading, data) = (Arc::clone(health), self.settings.data.clone());
+        let loaded = async move { loading.loaded().await };
+        working.spawn(outside.data.run(self.plane(), loaded, data, work.clone()));
 
         stop.cancelled().await;
         health.drain();

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tenon_model::{CorrelationId, Problem, Random};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -40,6 +42,8 @@ pub(crate) struct DataPlane {
     pub(crate) invoker: Arc<Invoker>,
     /// Whether the server takes work.
     pub(crate) ready: ReadyCheck,
+    /// Whether the objects are loaded: before, a path without a channel says nothing.
+    pub(crate) loaded: ReadyCheck,
     /// Correlation ids.
     pub(crate) random: Arc<dyn Random>,
 }
@@ -70,6 +74,7 @@ impl DataPlane {
         let snapshot = self.snapshot.load();
         let (route, values) = match snapshot.router.find(path, request.method()) {
             Found::Route(route, values) => (route, values),
+            Found::Nothing if !(self.loaded)() => return self.refused(reply::starting()),
             Found::WrongMethod(allowed) => return self.refused(reply::wrong_method(&allowed)),
             Found::Nothing => return self.refused(reply::not_found()),
         };
@@ -167,10 +172,15 @@ fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     Some(value.split(',').next()?.trim().to_owned())
 }
 
+/// How many connections of load balancers may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
 /// The bound sockets of the data plane.
 #[derive(Debug)]
 pub(crate) struct DataListener {
-    unix: UnixListener,
+    /// Bound, so that load balancers know the way, and refusing connections until it is opened.
+    closed: Option<OwnedFd>,
+    unix: Option<UnixListener>,
     tcp: TcpListener,
 }
 
@@ -181,14 +191,38 @@ impl DataListener {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(unix_path)?)?;
         Ok(Self {
-            unix: UnixListener::bind(unix_path)?,
+            closed: Some(socket),
+            unix: None,
             tcp,
         })
     }
 
+    /// Takes connections on the Unix socket from now on.
+    fn open(&mut self) {
+        let Some(socket) = self.closed.take() else { return };
+        let listening = rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from);
+        match listening.and_then(|()| UnixListener::from_std(socket.into())) {
+            Ok(listener) => self.unix = Some(listener),
+            Err(error) => tracing::error!(%error, "no load balancer of this host can connect"),
+        }
+    }
+
     /// Serves until told to stop, then closes idle connections and gives requests that run until the deadline.
-    pub(crate) async fn run(self, plane: Arc<DataPlane>, settings: DataSettings, stop: CancellationToken) {
+    ///
+    /// A server that is loading takes no connections on its Unix socket: a load balancer that finds nobody ready would send it
+    /// requests, and those are better kept waiting there.
+    pub(crate) async fn run(
+        mut self,
+        plane: Arc<DataPlane>,
+        loaded: impl Future<Output = ()> + Send,
+        settings: DataSettings,
+        stop: CancellationToken,
+    ) {
+        let mut loaded = std::pin::pin!(loaded);
         let tasks = TaskTracker::new();
         let graceful = GracefulShutdown::new();
         let connections = Arc::new(Semaphore::new(settings.connections_max));
@@ -198,6 +232,10 @@ impl DataListener {
             };
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
+                () = &mut loaded, if self.closed.is_some() => {
+                    self.open();
+                    continue;
+                }
                 accepted = self.accept() => accepted,
             };
             let (stream, origin) = match accepted {
@@ -228,8 +266,14 @@ impl DataListener {
     }
 
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, Origin)> {
+        let unix = async {
+            match &self.unix {
+                Some(unix) => unix.accept().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            accepted = self.unix.accept() => {
+            accepted = unix => {
                 let (stream, _) = accepted?;
                 Ok((Box::new(stream) as Box<dyn Stream>, Origin::Balancer))
             }

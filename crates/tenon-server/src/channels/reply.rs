@@ -129,6 +129,11 @@ pub(super) fn problem_reply(problem: &Problem) -> Reply {
     response
 }
 
+/// The server does not know its channels yet.
+pub(super) fn starting() -> Reply {
+    failure(&ServiceError::Unavailable("the objects are being loaded".to_owned()))
+}
+
 /// No channel has this path.
 pub(super) fn not_found() -> Reply {
     problem_reply(&Problem::new(404, "not-found", "no channel has this path"))

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use super::endpoint::{ApiCall, Routes, store_problem};
 
 const WAIT_MAX: Duration = Duration::from_secs(25);
+/// How long a server that ends keeps somebody waiting who waits for changes.
+const DRAINING_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn add(routes: &mut Routes) {
     routes.add::<GetStatus, _, _>(status);
@@ -51,10 +53,10 @@ async fn members(call: ApiCall<ListMembers>) -> Result<MembersReply, Problem> {
         if call.params.after != Some(cursor) || Instant::now() >= deadline {
             return Ok(MembersReply { cursor, members });
         }
-
         if call.api.health.is_draining() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
+            // Who waits here must not hold up the end of the server, nor ask again and again.
+            tokio::time::sleep(DRAINING_PAUSE).await;
+            return Ok(MembersReply { cursor, members });
         }
         let changed = async {
             loop {
@@ -66,6 +68,7 @@ async fn members(call: ApiCall<ListMembers>) -> Result<MembersReply, Problem> {
         };
         tokio::select! {
             () = changed => {}
+            () = call.api.health.drains() => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }

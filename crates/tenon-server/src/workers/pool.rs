@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Duration, Instant};
@@ -90,44 +89,21 @@ pub(crate) struct Inner {
 }
 
 impl Pool {
-    /// Starts the workers of a deployment, beside `first` if there is one, and waits until they said hello. One that comes up
-    /// is enough: the others are tried again.
+    /// Starts the workers of a deployment and waits for the first one's hello, unless `first` has said it. The others follow
+    /// while it serves: a saved file should not wait for them.
     pub async fn start(parts: PoolParts, first: Option<ReadyWorker>) -> Result<Self, StartError> {
         let tasks = TaskTracker::new();
-        let wanted = parts.settings.worker_count();
-        let missing = wanted - usize::from(first.is_some()).min(wanted);
-        let starts = (0..missing).map(|number| {
-            let name = worker_name(&parts, number as u64 + 1);
-            let (spec, settings, tasks) = (&parts.spec, &parts.settings, &tasks);
-            async move { ReadyWorker::start(spec, name, settings, tasks).await }
-        });
-        let mut ready: Vec<ReadyWorker> = first.into_iter().collect();
-        let mut failed = None;
-        for started in join_all(starts).await {
-            match started {
-                Ok(worker) => ready.push(worker),
-                Err(error) => failed = Some(error),
-            }
-        }
-        ready.retain(|worker| match refused(worker) {
-            Some(error) => {
-                failed = Some(error);
-                false
-            }
-            None => true,
-        });
-        let Some(hello) = ready.first().map(|worker| worker.hello.clone()) else {
-            return Err(failed.unwrap_or_else(|| StartError::Differs("no worker was wanted".to_owned())));
+        let first = match first {
+            Some(worker) => worker,
+            None => ReadyWorker::start(&parts.spec, worker_name(&parts, 1), &parts.settings, &tasks).await?,
         };
-        let entry = |(index, service)| Arc::new(ServiceEntry::new(index, service));
-        let services: Vec<_> = hello.services.iter().enumerate().map(entry).collect();
-        let inner = Arc::new(Inner::new(parts, services, tasks, missing as u64));
-        for worker in ready {
-            // The first can't differ from itself; another that does is started again.
-            if let Err(error) = inner.adopt(worker) {
-                tracing::error!(deployment = inner.shared.deployment, "{error}");
-            }
+        if let Some(error) = refused(&first) {
+            return Err(error);
         }
+        let entry = |(index, service)| Arc::new(ServiceEntry::new(index, service));
+        let services: Vec<_> = first.hello.services.iter().enumerate().map(entry).collect();
+        let inner = Arc::new(Inner::new(parts, services, tasks, 1));
+        inner.adopt(first)?;
         let tasks = &inner.shared.tasks;
         tasks.spawn(keeper::keep(inner.clone()));
         tasks.spawn(sweep::sweep(inner.clone()));
