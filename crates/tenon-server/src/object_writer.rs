@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tenon_connectors::{ChannelBinding, Connector};
 use tenon_manifest::{ObjectProblem, PlanContext, Planned};
-use tenon_model::{Catalog, ObjectKey, Problem, Revision};
+use tenon_model::{Catalog, KindGroup, ObjectKey, Problem, Revision};
 use tenon_protocol::control::{ApplyReply, ApplyRequest, Plan};
 use tenon_store::{ObjectChange, Store, StoreError};
 
@@ -158,7 +158,8 @@ impl ObjectWriter {
         let services: BTreeSet<String> = self.services.list().into_iter().map(|service| service.name).collect();
         let context = self.context(&resolver, Some(&services));
         let planned = tenon_manifest::plan(context, &current, request).map_err(WriteError::Objects)?;
-        let clashes = self.path_clashes(&current, &planned, &resolver);
+        let mut clashes = self.path_clashes(&current, &planned, &resolver);
+        clashes.extend(self.name_clashes(&current, &planned));
         if clashes.is_empty() {
             Ok(planned)
         } else {
@@ -210,6 +211,45 @@ impl ObjectWriter {
                     Some(_) => {}
                 }
             }
+        }
+        clashes
+    }
+
+    /// Security definitions that are written and have the name of one of another kind: channels name them by name alone.
+    fn name_clashes(&self, current: &[tenon_model::Object], planned: &Planned) -> Vec<ObjectProblem> {
+        let is_security = |key: &ObjectKey| {
+            self.catalog
+                .get(&key.kind)
+                .is_some_and(|kind| kind.group == KindGroup::Security)
+        };
+        let goes = |key: &ObjectKey| {
+            planned
+                .changes
+                .iter()
+                .any(|change| matches!(change, ObjectChange::Delete { key: gone, .. } if gone == key))
+        };
+        let written = planned
+            .changes
+            .iter()
+            .filter(|change| matches!(change, ObjectChange::Put { .. }));
+        let mut known: Vec<ObjectKey> = current
+            .iter()
+            .map(tenon_model::Object::key)
+            .filter(|key| !goes(key))
+            .collect();
+        let mut clashes = Vec::new();
+        for key in written.map(ObjectChange::key).filter(|key| is_security(key)) {
+            let other = known
+                .iter()
+                .find(|other| other.name == key.name && other.kind != key.kind && is_security(other));
+            if let Some(other) = other {
+                clashes.push(ObjectProblem {
+                    key: key.clone(),
+                    field: String::new(),
+                    message: format!("{other} has the same name, and channels name security definitions by name alone"),
+                });
+            }
+            known.push(key.clone());
         }
         clashes
     }

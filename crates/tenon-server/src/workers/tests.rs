@@ -135,7 +135,16 @@ async fn bench(change: impl FnOnce(&mut WorkerSettings)) -> Bench {
         settings,
         host: host.clone(),
     };
+    let wanted = parts.settings.worker_count();
     let pool = Pool::start(parts, None).await.unwrap();
+    let started = Instant::now();
+    while pool.ready_workers() < wanted {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "only the first worker came up"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     Bench { pool, dir, host }
 }
 
