@@ -14,7 +14,7 @@ class Ping(Service):
 
 
 class Hello(Service):
-    """Greets whoever is named. Call it with: curl http://127.0.0.1:11223/demo/hello?name=Ada"""
+    """Greets whoever is named. `tenon start` prints the line that calls it."""
 
     name = 'demo.hello'
     input = '-name'
