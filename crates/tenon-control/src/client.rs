@@ -202,7 +202,7 @@ impl ControlClient {
         Ok(self.send(request, timeout).await?.1)
     }
 
-    /// Tries each address in turn: while nothing was sent any request goes on to the next, after that only a GET.
+    /// Tries each address in turn: while nothing was done any request goes on to the next, after that only a GET.
     async fn send(
         &self,
         request: Request<Bytes>,
@@ -210,9 +210,10 @@ impl ControlClient {
     ) -> Result<(String, Response<Bytes>), ControlError> {
         let addresses = self.inner.addresses.get();
         let repeatable = request.method() == http::Method::GET;
-        let mut last_error = None;
+        let (mut last_error, mut starting) = (None, None);
         for address in addresses.iter() {
             match self.inner.attempt(address, request.clone(), timeout).await {
+                Ok(response) if is_starting(&response) => starting = Some((address.clone(), response)),
                 Ok(response) => return Ok((address.clone(), response)),
                 Err(Attempt::NotSent(error)) => last_error = Some(error),
                 Err(Attempt::Lost(error)) if repeatable => last_error = Some(error),
@@ -224,7 +225,7 @@ impl ControlClient {
                 }
             }
         }
-        Err(ControlError::Unreachable {
+        starting.ok_or_else(|| ControlError::Unreachable {
             role: self.inner.role,
             addresses: addresses.to_vec(),
             source: last_error,
@@ -311,6 +312,12 @@ impl Inner {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, SendRequest<Full<Bytes>>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a server says that it did nothing because it is starting.
+fn is_starting(response: &Response<Bytes>) -> bool {
+    response.status() == StatusCode::SERVICE_UNAVAILABLE
+        && problem_of(response.status(), response.body()).is_called(Problem::STARTING)
 }
 
 fn problem_of(status: StatusCode, body: &Bytes) -> Problem {

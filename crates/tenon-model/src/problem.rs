@@ -30,6 +30,9 @@ impl Problem {
     /// The media type of a problem.
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
 
+    /// The name of the problem that a server is starting and did nothing: whoever calls may ask another one.
+    pub const STARTING: &'static str = "starting";
+
     /// A problem with a status, a stable name (`not-found`) and a sentence on what happened and what to do.
     pub fn new(status: u16, kind: &str, detail: impl Into<String>) -> Self {
         Self {
@@ -54,6 +57,11 @@ impl Problem {
     pub fn with_errors(mut self, errors: Vec<FieldProblem>) -> Self {
         self.errors = errors;
         self
+    }
+
+    /// Whether this is its stable name, given as to [`new`](Self::new).
+    pub fn is_called(&self, kind: &str) -> bool {
+        self.kind.strip_prefix("tenon:") == Some(kind)
     }
 
     /// The problem as JSON.

@@ -123,6 +123,12 @@ impl ServerHealth {
         self.revision.borrow().is_some() && self.services.status().loaded
     }
 
+    /// Whether the server knows what there is, so that it can answer for the cluster. Services that can't be loaded are known
+    /// too: how else could another deployment take their place.
+    pub(crate) fn knows_cluster(&self) -> bool {
+        self.revision.borrow().is_some() && self.services.status().settled
+    }
+
     /// Waits until objects and services are loaded.
     pub(crate) async fn loaded(&self) {
         let mut revision = self.revision.clone();

@@ -44,11 +44,22 @@ pub(super) struct ApiCall<E: Endpoint> {
 pub(super) struct Routes {
     api: Arc<Api>,
     paths: Vec<(&'static str, MethodRouter)>,
+    /// Whether what is added now answers from what the server has loaded.
+    need_loaded: bool,
 }
 
 impl Routes {
     pub(super) fn new(api: Arc<Api>) -> Self {
-        Self { api, paths: Vec::new() }
+        Self {
+            api,
+            paths: Vec::new(),
+            need_loaded: false,
+        }
+    }
+
+    /// What is added from here on is answered only by a server that has loaded objects and services.
+    pub(super) fn need_loaded(&mut self) {
+        self.need_loaded = true;
     }
 
     /// Adds the handler of an endpoint.
@@ -59,6 +70,7 @@ impl Routes {
         Fut: Future<Output = Result<E::Reply, Problem>> + Send + 'static,
     {
         let api = Arc::clone(&self.api);
+        let need_loaded = self.need_loaded;
         let route = on(
             filter_of(E::METHOD),
             move |Extension(peer): Extension<Peer>,
@@ -77,7 +89,9 @@ impl Routes {
                         headers,
                         body,
                     };
+                    let knows_enough = !need_loaded || api.health.knows_cluster();
                     let answered = match raw.read::<E>(api, cid.clone()).await {
+                        Ok(_) if !knows_enough => Err(starting()),
                         Ok(call) => handler(call).await,
                         Err(problem) => Err(problem),
                     };
@@ -212,6 +226,15 @@ fn check_access(caller: &Caller, needed: Option<Access>) -> Result<(), Problem> 
         )),
         Some(_) => Ok(()),
     }
+}
+
+/// Callers try another server when they are told this.
+fn starting() -> Problem {
+    Problem::new(
+        503,
+        Problem::STARTING,
+        "the server is starting; nothing was done; try again soon",
+    )
 }
 
 fn unauthorized(detail: &str) -> Problem {

@@ -61,11 +61,12 @@ pub(crate) fn routes(api: Arc<Api>, body_bytes_max: usize) -> Router {
     let mut routes = Routes::new(api);
     cluster::add(&mut routes);
     sessions::add(&mut routes);
+    deployments::add(&mut routes);
+    secrets::add(&mut routes);
+    routes.need_loaded();
     objects::add(&mut routes);
     manifests::add(&mut routes);
     services::add(&mut routes);
-    deployments::add(&mut routes);
     jobs::add(&mut routes);
-    secrets::add(&mut routes);
     routes.into_router().layer(DefaultBodyLimit::max(body_bytes_max))
 }

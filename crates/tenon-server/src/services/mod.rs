@@ -53,6 +53,8 @@ pub struct ServicesParts {
 pub struct ServicesStatus {
     /// Whether the live deployment was loaded once.
     pub loaded: bool,
+    /// Whether the first attempt to load it is over, however it ended.
+    pub settled: bool,
     /// Whether calls can be taken.
     pub ready: bool,
     /// Why not, or what is served, in a sentence.

@@ -120,6 +120,7 @@ impl Registry {
         };
         ServicesStatus {
             loaded,
+            settled: loaded || !problem.is_empty(),
             ready: loaded && problem.is_empty() && idle_group.is_none(),
             detail,
             deployment,

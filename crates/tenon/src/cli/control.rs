@@ -98,7 +98,7 @@ impl Cluster {
 /// The failure that a problem is for the command line.
 pub(super) fn problem_failure(problem: &Problem) -> Failure {
     let exit = match problem.status {
-        _ if problem.kind == "tenon:unknown-outcome" => Exit::Unknown,
+        _ if problem.is_called("unknown-outcome") => Exit::Unknown,
         400 | 409 | 412 | 413 | 422 => Exit::Invalid,
         404 => Exit::NotFound,
         503 => Exit::Unreachable,
