@@ -21,11 +21,12 @@ VENV = ROOT / "target" / "bench-venv" / "bin"
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it started, also what these started."""
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-    with contextlib.suppress(OSError):
-        return [pid] + [member for child in children.read_text().split() for member in family(int(child))]
-    return []
+    """A process and all that any of its threads started, also what these started."""
+    children: list[str] = []
+    for file in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            children += file.read_text().split()
+    return [pid] + [member for child in children for member in family(int(child))]
 
 
 def cpu_ns(pids: list[int]) -> int:

@@ -133,7 +133,7 @@ impl Pool {
             service: service.clone(),
             answer: Some(sender),
             queued_at: Instant::now(),
-            retried: false,
+            retries: 0,
         });
         if let Some(reason) = service.quarantine() {
             work.finish(Err(ServiceError::Quarantined(reason.to_owned())));
@@ -393,10 +393,17 @@ impl Inner {
         } else {
             tracing::debug!(worker = %worker.name, pid = worker.pid, "the worker ended: {cause}");
         }
+        // Who has answered the least is the likeliest to have ended the worker; the others only happened to be there.
+        let least = left.iter().map(|running| running.work.service.completed()).min();
         for running in left {
             let mut work = running.work;
-            if work.call.idempotent && !work.retried && work.is_wanted() {
-                work.retried = true;
+            let retries_max = if Some(work.service.completed()) > least {
+                self.shared.settings.bystander_retries_max
+            } else {
+                1
+            };
+            if work.call.idempotent && work.retries < retries_max && work.is_wanted() {
+                work.retries += 1;
                 tracing::info!(cid = %work.call.cid, service = %work.service.name, "the call is run again by another worker");
                 self.queue.push_front(work.service.class(), work);
             } else {

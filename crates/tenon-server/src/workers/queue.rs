@@ -19,8 +19,8 @@ pub(crate) struct Work {
     /// Gone once the caller was answered.
     pub(crate) answer: Option<oneshot::Sender<Result<ServiceAnswer, ServiceError>>>,
     pub(crate) queued_at: Instant,
-    /// Whether a worker died while it ran this call, and it was given to another.
-    pub(crate) retried: bool,
+    /// How often a worker died while it ran this call, which was then given to another.
+    pub(crate) retries: u32,
 }
 
 impl Work {

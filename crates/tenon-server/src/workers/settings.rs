@@ -42,6 +42,9 @@ pub struct WorkerSettings {
     pub restart_delay_max: DurationText,
     /// So many deaths of workers within a minute quarantine the service that they ran.
     pub quarantine_deaths: usize,
+    /// How often an idempotent call is run again whose worker died while it also ran another service, one that answers less
+    /// often and is therefore the likelier cause. A call that is the likeliest cause itself is run again once.
+    pub bystander_retries_max: u32,
     /// A worker whose resident memory grows beyond this is replaced; 0 for no limit.
     pub memory_bytes_max: u64,
     /// Host calls that one worker may have open.
@@ -50,8 +53,6 @@ pub struct WorkerSettings {
     pub output_lines_per_second: u32,
     /// How long such a line may be; the rest is cut off.
     pub output_line_bytes: usize,
-    /// How many levels deep services may invoke each other.
-    pub invoke_depth_max: u32,
 }
 
 impl Default for WorkerSettings {
@@ -73,11 +74,11 @@ impl Default for WorkerSettings {
             restart_delay_min: DurationText::from_millis(100),
             restart_delay_max: DurationText::from_secs(10),
             quarantine_deaths: 5,
+            bystander_retries_max: 5,
             memory_bytes_max: 512 << 20,
             host_calls_max: 1000,
             output_lines_per_second: 1000,
             output_line_bytes: 16 << 10,
-            invoke_depth_max: 16,
         }
     }
 }
