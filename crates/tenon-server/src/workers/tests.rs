@@ -295,6 +295,22 @@ async fn an_idempotent_call_is_run_again_when_its_worker_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_only_happened_to_be_there_is_answered() {
+    let bench = bench(|settings| settings.workers = 1).await;
+    // A service that has answered before is not taken for the cause.
+    bench.invoke("test.sleep", json!({"seconds": 0})).await.unwrap();
+    let call = |service: &str| ServiceCall {
+        idempotent: true,
+        ..service_call(service, &json!({"seconds": 0.5}))
+    };
+    let (slept, ended) = tokio::join!(bench.call(call("test.sleep")), bench.call(call("test.exit")));
+    let error = ended.unwrap_err();
+    assert!(matches!(error, ServiceError::WorkerDied { .. }), "{error:?}");
+    assert!(slept.unwrap()["pid"].is_u64());
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_keeps_killing_workers_is_quarantined() {
     let bench = bench(|settings| settings.restart_delay_max = DurationText::from_millis(100)).await;
     for _ in 0..5 {
