@@ -1,10 +1,12 @@
 //! Creating, starting and stopping: the whole environment and each component alone, wrong starts, what is left by a crash.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Cluster, ClusterOptions, wait_for};
+use crate::harness::{Cluster, ClusterOptions, is_alive, send_signal, wait_for};
 
 #[test]
 fn a_cluster_answers_and_every_component_is_a_process_of_its_own() {
@@ -39,15 +41,48 @@ fn each_component_stops_and_starts_alone_while_the_rest_serves() {
         servers: 2,
         ..ClusterOptions::default()
     });
+    let hello = cluster.url("/demo/hello?name=Ada");
+    let stop = Arc::new(AtomicBool::new(false));
+    let caller = std::thread::spawn({
+        let (client, hello, stop) = (cluster.client.clone(), hello.clone(), Arc::clone(&stop));
+        move || {
+            let mut answers = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let answer = client.get(&hello).unwrap();
+                assert_eq!(answer.status, 200, "{answer:?}");
+                answers += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            answers
+        }
+    });
     for name in ["server1", "scheduler", "dashboard", "server2", "store"] {
         let path = cluster.path().join(name);
         cluster.tenon_ok(&["stop", &path.to_string_lossy()]);
         assert_eq!(cluster.component(name)["state"], "stopped");
-        let ping = cluster.client.get(&cluster.url("/tenon/ping")).unwrap();
-        assert_eq!(ping.status, 200, "with {name} stopped");
+        assert_eq!(cluster.client.get(&hello).unwrap().status, 200, "with {name} stopped");
         cluster.tenon_ok(&["start", &path.to_string_lossy()]);
         cluster.wait_ready();
     }
+    stop.store(true, Ordering::SeqCst);
+    let answers = caller.join().expect("every request is answered with 200");
+    assert!(answers > 10, "{answers}");
+}
+
+#[test]
+fn components_start_in_any_order() {
+    let cluster = Cluster::with(ClusterOptions {
+        start: false,
+        ..ClusterOptions::default()
+    });
+    for name in ["load-balancer", "dashboard", "server1", "scheduler", "store"] {
+        let path = cluster.path().join(name);
+        // Without what it needs a component runs and is not ready; the command says so and does not fail for ever.
+        cluster.tenon(&["start", &path.to_string_lossy(), "--timeout", "1s"]);
+        assert!(cluster.component(name)["pid"].is_u64(), "{name} does not run");
+    }
+    cluster.wait_ready();
+    assert_eq!(cluster.client.get(&cluster.url("/demo/hello")).unwrap().status, 200);
 }
 
 #[test]
@@ -61,7 +96,7 @@ fn what_was_stopped_by_hand_stays_stopped_when_the_supervisor_is_replaced() {
     let pid_before = cluster.pid("server1");
     let supervisor = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).unwrap();
     let supervisor: u32 = supervisor.trim().parse().unwrap();
-    crate::harness::send_signal(supervisor, Signal::KILL);
+    send_signal(supervisor, Signal::KILL);
     wait_for("a new supervisor", Duration::from_secs(30), || {
         let pid = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).ok()?;
         (pid.trim() != supervisor.to_string() && !pid.trim().is_empty()).then_some(())
@@ -80,7 +115,8 @@ fn a_second_start_says_that_it_runs() {
     let cluster = Cluster::start();
     let again = cluster.tenon(&["start"]);
     let said = String::from_utf8_lossy(&again.stderr).into_owned() + &String::from_utf8_lossy(&again.stdout);
-    assert!(said.contains("already running"), "{said}");
+    assert!(said.contains("runs already"), "{said}");
+    assert_eq!(again.status.code(), Some(9), "{said}");
     cluster.wait_ready();
 }
 
@@ -91,11 +127,16 @@ fn an_environment_starts_after_everything_was_killed() {
         ..ClusterOptions::default()
     });
     let supervisor = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).unwrap();
-    crate::harness::send_signal(supervisor.trim().parse().unwrap(), Signal::STOP);
-    for name in ["load-balancer", "dashboard", "scheduler", "server1", "store"] {
-        cluster.signal(name, Signal::KILL);
+    let supervisor = supervisor.trim().parse().unwrap();
+    let components = ["load-balancer", "dashboard", "scheduler", "server1", "store"].map(|name| cluster.pid(name));
+    // Stopped first, so that it replaces nobody.
+    send_signal(supervisor, Signal::STOP);
+    for pid in components.into_iter().chain([supervisor]) {
+        send_signal(pid, Signal::KILL);
+        wait_for("the process is gone", Duration::from_secs(30), || {
+            (!is_alive(pid)).then_some(())
+        });
     }
-    crate::harness::send_signal(supervisor.trim().parse().unwrap(), Signal::KILL);
     cluster.start_all();
     assert_eq!(cluster.client.get(&cluster.url("/tenon/ping")).unwrap().status, 200);
 }

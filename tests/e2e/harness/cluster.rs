@@ -54,6 +54,8 @@ impl Cluster {
 
     /// A cluster as the options say.
     pub(crate) fn with(options: ClusterOptions) -> Self {
+        // Without one, the end of the cluster would panic too.
+        binary();
         let folder = TempDir::with_prefix("tenon-e2e-").expect("a temporary directory can be made");
         let cluster = Self {
             folder,
@@ -274,6 +276,13 @@ pub(crate) fn send_signal(pid: u32, signal: Signal) {
         .and_then(Pid::from_raw)
         .expect("process ids are small and positive");
     kill_process(pid, signal).expect("the process is there");
+}
+
+/// Whether a process runs; one that has ended and is not yet taken away does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
 }
 
 /// The binary under test.

@@ -8,7 +8,7 @@ mod postgres;
 mod stub;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use cluster::{Cluster, ClusterOptions, PATIENCE, send_signal};
+pub(crate) use cluster::{Cluster, ClusterOptions, PATIENCE, is_alive, send_signal};
 pub(crate) use ledger::Ledger;
 pub(crate) use postgres::Postgres;
 pub(crate) use stub::Stub;

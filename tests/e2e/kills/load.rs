@@ -14,6 +14,9 @@ use crate::harness::{Cluster, Ledger};
 /// How long a client repeats what it was told to repeat.
 const REPEAT: Duration = Duration::from_secs(30);
 
+/// How many clients do what; more of what takes longer, so that each kill meets some of it.
+const CLIENTS: [(Kind, usize); 3] = [(Kind::Read, 2), (Kind::Slow, 6), (Kind::Insert, 4)];
+
 /// What a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -25,6 +28,8 @@ pub(super) enum Kind {
     Insert,
     /// A run of a job, ordered over the control API with the command line.
     Run,
+    /// A channel, made over the control API with the command line.
+    Apply,
 }
 
 /// How a request ended.
@@ -47,6 +52,16 @@ pub(super) struct Phase {
     pub(super) how: &'static str,
 }
 
+impl Phase {
+    /// Whether the process that dies holds the clients' connections.
+    fn cuts_clients(self) -> bool {
+        self.victim == "load-balancer" && self.how != RESTART
+    }
+}
+
+/// What is no kill: a stop and a start, as an operator would.
+pub(super) const RESTART: &str = "restart";
+
 /// Counts of a phase.
 pub(super) type Tally = BTreeMap<(Kind, End), u64>;
 
@@ -55,6 +70,7 @@ pub(super) type Tally = BTreeMap<(Kind, End), u64>;
 pub(super) struct Load {
     pub(super) inserted: Ledger,
     pub(super) ordered: Ledger,
+    pub(super) applied: Ledger,
     phases: Vec<Phase>,
     phase: AtomicUsize,
     tallies: Mutex<Vec<Tally>>,
@@ -70,6 +86,7 @@ impl Load {
         Arc::new(Self {
             inserted: Ledger::create(&cluster.scratch("inserted")),
             ordered: Ledger::create(&cluster.scratch("ordered")),
+            applied: Ledger::create(&cluster.scratch("applied")),
             tallies: Mutex::new(vec![Tally::new(); phases.len()]),
             phases,
             phase: AtomicUsize::new(0),
@@ -83,19 +100,16 @@ impl Load {
     /// Starts the clients.
     pub(super) fn start(self: &Arc<Self>, cluster: &Arc<Cluster>) -> Vec<JoinHandle<()>> {
         let mut clients = Vec::new();
-        for kind in [
-            Kind::Read,
-            Kind::Read,
-            Kind::Slow,
-            Kind::Slow,
-            Kind::Insert,
-            Kind::Insert,
-        ] {
-            let load = Arc::clone(self);
-            clients.push(std::thread::spawn(move || load.request_until_stopped(kind)));
+        for (kind, number) in CLIENTS {
+            for _ in 0..number {
+                let load = Arc::clone(self);
+                clients.push(std::thread::spawn(move || load.request_until_stopped(kind)));
+            }
         }
-        let (load, cluster) = (Arc::clone(self), Arc::clone(cluster));
-        clients.push(std::thread::spawn(move || load.order_until_stopped(&cluster)));
+        for kind in [Kind::Run, Kind::Apply] {
+            let (load, cluster) = (Arc::clone(self), Arc::clone(cluster));
+            clients.push(std::thread::spawn(move || load.order_until_stopped(kind, &cluster)));
+        }
         clients
     }
 
@@ -135,7 +149,7 @@ impl Load {
             let (method, path, id) = match kind {
                 Kind::Read => ("GET", "/kills/read", String::new()),
                 Kind::Slow => ("GET", "/kills/slow", String::new()),
-                Kind::Insert | Kind::Run => {
+                Kind::Insert | Kind::Run | Kind::Apply => {
                     let id = self.next_id.fetch_add(1, Ordering::SeqCst);
                     ("POST", "/kills/entries", format!("entry-{id}"))
                 }
@@ -188,7 +202,7 @@ impl Load {
             Exchange::Answer(answer) => ends(End::Failed, format!("{answer:?}")),
             Exchange::NotConnected(error) => ends(End::Failed, format!("not connected: {error}")),
             // The load balancer itself was killed with the request in its hands; nobody could tell the client.
-            Exchange::Lost(_) if self.phase().victim == "load-balancer" => {
+            Exchange::Lost(_) if self.phase().cuts_clients() => {
                 if kind == Kind::Insert {
                     ends(End::Unknown, String::new())
                 } else {
@@ -199,12 +213,18 @@ impl Load {
         }
     }
 
-    fn order_until_stopped(&self, cluster: &Cluster) {
+    fn order_until_stopped(&self, kind: Kind, cluster: &Cluster) {
+        let mut number = 0;
         while !self.is_stopped() {
             let started = Instant::now();
             let mut repeated = false;
+            number += 1;
             let (end, why) = loop {
-                match self.order(cluster) {
+                let verdict = match kind {
+                    Kind::Apply => self.apply(cluster, number),
+                    _ => self.order(cluster),
+                };
+                match verdict {
                     Verdict::Repeat if started.elapsed() < REPEAT => {
                         repeated = true;
                         std::thread::sleep(Duration::from_millis(100));
@@ -214,25 +234,32 @@ impl Load {
                     Verdict::Ends(end, why) => break (end, why),
                 }
             };
-            self.note(Kind::Run, end, &why);
+            self.note(kind, end, &format!("{why} after {:?}", started.elapsed()));
             std::thread::sleep(Duration::from_millis(250));
         }
     }
 
     fn order(&self, cluster: &Cluster) -> Verdict {
-        let output = cluster.tenon(&["job", "run", "kills.manual", "--output", "json"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        match output.status.code() {
-            Some(0) => {
-                let run: Value = serde_json::from_slice(&output.stdout).expect("a run is JSON");
-                self.ordered.acknowledged(&run["id"].to_string());
-                Verdict::Ends(End::Answered, String::new())
+        let verdict = control(cluster, &["job", "run", "kills.manual", "--output", "json"]);
+        if let Verdict::Ends(End::Answered, printed) = &verdict {
+            let run: Value = serde_json::from_str(printed).expect("a run is JSON");
+            self.ordered.acknowledged(&run["id"].to_string());
+        }
+        verdict
+    }
+
+    fn apply(&self, cluster: &Cluster, number: u64) -> Verdict {
+        let file = cluster.scratch("applied.yaml");
+        let channel = format!("{{name: kills.made-{number}, path: /kills/made/{number}, service: kills.read}}");
+        std::fs::write(&file, format!("rest-channel:\n  - {channel}\n")).expect("the test's directory can be written");
+        match control(cluster, &["apply", "-f", &file.to_string_lossy()]) {
+            Verdict::Ends(End::Answered, printed) => {
+                self.applied.acknowledged(&number.to_string());
+                Verdict::Ends(End::Answered, printed)
             }
-            // Nobody could be reached, or nothing was changed.
-            Some(42) => Verdict::Repeat,
-            // It may have been done.
-            Some(43) => Verdict::Ends(End::Unknown, said),
-            code => Verdict::Ends(End::Failed, format!("tenon job run ended with {code:?}: {said}")),
+            // Applying twice is applying once.
+            Verdict::Ends(End::Unknown, _) => Verdict::Repeat,
+            other => other,
         }
     }
 
@@ -252,6 +279,21 @@ enum Verdict {
     Ends(End, String),
     /// The client was told that nothing was done.
     Repeat,
+}
+
+/// Gives an order with the command line; how that ended is told by its exit code.
+fn control(cluster: &Cluster, arguments: &[&str]) -> Verdict {
+    let output = cluster.tenon(arguments);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(0) => Verdict::Ends(End::Answered, printed),
+        // Nobody could be reached, or nothing was changed.
+        Some(42) => Verdict::Repeat,
+        // It may have been done.
+        Some(43) => Verdict::Ends(End::Unknown, said),
+        code => Verdict::Ends(End::Failed, format!("tenon {arguments:?} ended with {code:?}: {said}")),
+    }
 }
 
 /// Whether the cluster says that nothing was done with the request.

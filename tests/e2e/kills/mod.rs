@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{Cluster, ClusterOptions, PATIENCE, send_signal, wait_for};
-use load::{End, Kind, Load, Phase, Tally};
+use load::{End, Kind, Load, Phase, RESTART, Tally};
 
 const SERVICES: &str = r"
 import time
@@ -36,7 +36,9 @@ class Entries(Service):
     name = 'kills.entries'
     def handle_POST(self):
         id = self.request.payload['id']
+        time.sleep(0.02)
         self.out.sql['Kills'].execute('INSERT INTO entry (id) VALUES (:id)', {'id': id})
+        time.sleep(0.02)
         self.response.payload = {'id': id}
     def handle_GET(self):
         rows = self.out.sql['Kills'].all('SELECT id FROM entry')
@@ -66,53 +68,81 @@ job:
 /// How long requests run before a kill and after everything is back.
 const CALM: Duration = Duration::from_millis(1_500);
 
-/// Who is killed, and whether requests that are not idempotent may end as unknown.
-const VICTIMS: [(&str, bool); 7] = [
-    ("store", false),
-    ("server1", true),
-    ("scheduler", false),
-    ("dashboard", false),
-    ("load-balancer", true),
-    ("supervisor", false),
-    ("worker", true),
+/// What is done to whom. All servers at once is the worst that can happen to a request, and the rest of it has to wait.
+const PHASES: [(&str, &[&str]); 3] = [
+    (
+        "KILL",
+        &[
+            "store",
+            "server1",
+            "scheduler",
+            "dashboard",
+            "load-balancer",
+            "supervisor",
+            "worker",
+            "servers",
+        ],
+    ),
+    (
+        "STOP",
+        &[
+            "store",
+            "server1",
+            "scheduler",
+            "dashboard",
+            "load-balancer",
+            "supervisor",
+            "worker",
+            "servers",
+        ],
+    ),
+    (
+        RESTART,
+        &["store", "server1", "scheduler", "dashboard", "load-balancer"],
+    ),
 ];
+
+/// Processes that get requests: when they are killed, one that is not idempotent may end as unknown.
+const GET_REQUESTS: [&str; 4] = ["server1", "servers", "worker", "load-balancer"];
 
 #[test]
 fn killed_components_come_back_and_nothing_acknowledged_is_lost() {
     let cluster = Arc::new(start_cluster());
-    let phases: Vec<Phase> = [("KILL", 0), ("STOP", 1)]
+    let phase = |how, victims: &[&'static str]| victims.iter().map(move |victim| Phase { victim, how }).collect();
+    let phases: Vec<Phase> = PHASES
         .iter()
-        .flat_map(|(how, _)| VICTIMS.map(|(victim, _)| Phase { victim, how }))
+        .flat_map(|(how, victims)| -> Vec<Phase> { phase(*how, victims) })
         .collect();
     let load = Load::new(&cluster, phases.clone());
     let clients = load.start(&cluster);
     let mut rows = Vec::new();
     for (index, phase) in phases.iter().enumerate() {
         load.enter(index);
-        let log = AccessLog::from_here(&cluster);
-        wait_for_requests(&load, index, 20);
+        let log = Logs::from_here(&cluster);
+        wait_for_requests(&load, index, 50);
         std::thread::sleep(CALM);
-        let took = kill_and_wait(&cluster, *phase);
+        let took = bring_down_and_wait(&cluster, *phase);
         std::thread::sleep(CALM);
         rows.push((took, log.retried()));
     }
     load.stop();
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
 
     let tallies = load.tallies();
     print_table(&phases, &tallies, &rows);
     let failures = load.failures();
-    assert!(failures.is_empty(), "{} requests failed: {failures:#?}", failures.len());
+    assert!(failures.is_empty(), "{} requests failed, see above", failures.len());
     for (phase, tally) in phases.iter().zip(&tallies) {
-        let allowed = VICTIMS
-            .iter()
-            .any(|(victim, unknown)| *victim == phase.victim && *unknown);
+        let allowed = phase.how != RESTART && GET_REQUESTS.contains(&phase.victim);
         let unknown = count(tally, &[Kind::Insert], End::Unknown);
         assert!(
             allowed || unknown == 0,
             "{phase:?}: {unknown} outcomes are unknown for no reason"
         );
     }
+    check_channels(&cluster, &load);
     check_entries(&cluster, &load);
     check_runs(&cluster, &load);
 }
@@ -158,32 +188,49 @@ fn wait_for_requests(load: &Load, phase: usize, least: u64) {
     });
 }
 
-/// Kills, and waits until everything is ready again; how long that took.
-fn kill_and_wait(cluster: &Cluster, phase: Phase) -> Duration {
-    let signal = if phase.how == "KILL" {
-        Signal::KILL
-    } else {
-        Signal::STOP
-    };
-    let pid = victim_pid(cluster, phase.victim).expect("the victim runs");
-    println!("{} {} ({pid})", phase.how, phase.victim);
+/// Does it, and waits until everything is ready again; how long that took.
+fn bring_down_and_wait(cluster: &Cluster, phase: Phase) -> Duration {
+    let Phase { victim, how } = phase;
+    let before = processes(cluster, victim);
+    // Of the workers one: the other one serves meanwhile.
+    let pids = if victim == "worker" { &before[..1] } else { &before[..] };
+    assert!(!pids.is_empty(), "{victim} does not run");
+    println!("{how} {victim} {pids:?}");
     let started = Instant::now();
-    send_signal(pid, signal);
-    wait_for("another process in its place, and all ready", PATIENCE, || {
-        let replaced = !is_alive(pid) && victim_pid(cluster, phase.victim).is_some_and(|new| new != pid);
+    let signal = match how {
+        RESTART => {
+            cluster.tenon_ok(&["restart", &cluster.path().join(victim).to_string_lossy()]);
+            None
+        }
+        "STOP" => Some(Signal::STOP),
+        _ => Some(Signal::KILL),
+    };
+    for pid in pids {
+        signal.into_iter().for_each(|signal| send_signal(*pid, signal));
+    }
+    wait_for("other processes in their place, and all ready", PATIENCE, || {
+        let now = processes(cluster, victim);
+        let replaced = now.len() == before.len() && !now.iter().any(|pid| pids.contains(pid));
         (replaced && all_ready(cluster)).then_some(())
     });
     started.elapsed()
 }
 
-fn victim_pid(cluster: &Cluster, victim: &str) -> Option<u32> {
+/// The processes that go by this name.
+fn processes(cluster: &Cluster, victim: &str) -> Vec<u32> {
+    let of = |name: &str| {
+        cluster.component(name)["pid"]
+            .as_u64()
+            .and_then(|pid| u32::try_from(pid).ok())
+    };
     match victim {
         "supervisor" => {
-            let pid = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).ok()?;
-            pid.trim().parse().ok()
+            let pid = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).unwrap_or_default();
+            pid.trim().parse().into_iter().collect()
         }
-        "worker" => children(victim_pid(cluster, "server2")?).into_iter().min(),
-        name => cluster.component(name)["pid"].as_u64()?.try_into().ok(),
+        "worker" => of("server2").into_iter().flat_map(children).collect(),
+        "servers" => ["server1", "server2"].into_iter().filter_map(of).collect(),
+        name => of(name).into_iter().collect(),
     }
 }
 
@@ -204,12 +251,6 @@ fn children(parent: u32) -> Vec<u32> {
     .collect()
 }
 
-fn is_alive(pid: u32) -> bool {
-    stat(pid)
-        .first()
-        .is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
-}
-
 /// State, parent and so on of a process; nothing if there is none.
 fn stat(pid: u32) -> Vec<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -221,27 +262,35 @@ fn stat(pid: u32) -> Vec<String> {
         .collect()
 }
 
-/// The load balancer's access log from a certain moment on: the client can't see what was repeated for it.
-struct AccessLog {
-    path: std::path::PathBuf,
-    from: usize,
-}
+/// Logs from a certain moment on: a client can't see what was repeated for it.
+struct Logs(Vec<(std::path::PathBuf, usize)>);
 
-impl AccessLog {
+impl Logs {
     fn from_here(cluster: &Cluster) -> Self {
-        let path = cluster.path().join("load-balancer/logs/load-balancer.log");
-        let from = std::fs::read(&path).unwrap().len();
-        Self { path, from }
+        let names = ["load-balancer", "server1", "server2"].into_iter();
+        let files = names.map(|name| cluster.path().join(name).join("logs").join(format!("{name}.log")));
+        Self(
+            files
+                .map(|file| (file.clone(), std::fs::read(&file).unwrap().len()))
+                .collect(),
+        )
     }
 
-    /// How many requests of the test's clients were answered by a second server, or over a second connection.
+    /// How many requests were sent to a second server, or were run again by a second worker.
     fn retried(&self) -> u64 {
-        let log = std::fs::read(&self.path).unwrap();
-        let text = String::from_utf8_lossy(log.get(self.from..).unwrap_or_default()).into_owned();
-        let retried = |line: &&str| {
-            line.contains(" access: ") && line.contains("status=200") && !line.trim_end().ends_with("retries=0")
+        let of_line = |line: &str| {
+            let by_balancer = line.contains(" access: ") && line.contains("status=200") && !line.contains(" retries=0");
+            let by_server = line.contains("is run again");
+            u64::from(by_balancer || by_server)
         };
-        text.lines().filter(retried).count() as u64
+        let text = |(path, from): &(std::path::PathBuf, usize)| {
+            let log = std::fs::read(path).unwrap();
+            String::from_utf8_lossy(log.get(*from..).unwrap_or_default()).into_owned()
+        };
+        self.0
+            .iter()
+            .map(|log| text(log).lines().map(of_line).sum::<u64>())
+            .sum()
     }
 }
 
@@ -250,15 +299,15 @@ fn count(tally: &Tally, kinds: &[Kind], end: End) -> u64 {
 }
 
 fn print_table(phases: &[Phase], tallies: &[Tally], rows: &[(Duration, u64)]) {
-    const ALL: [Kind; 4] = [Kind::Read, Kind::Slow, Kind::Insert, Kind::Run];
+    const ALL: [Kind; 5] = [Kind::Read, Kind::Slow, Kind::Insert, Kind::Run, Kind::Apply];
     println!(
-        "\n{:<5} {:<14} {:>9} {:>9} {:>9} {:>14} {:>12} {:>7}",
+        "\n{:<7} {:<13} {:>9} {:>9} {:>9} {:>14} {:>12} {:>7}",
         "kill", "of", "back s", "answered", "retried", "unknown insert", "unknown run", "failed"
     );
     for ((phase, tally), (took, balanced)) in phases.iter().zip(tallies).zip(rows) {
         let retried = count(tally, &ALL, End::Repeated) + balanced;
         println!(
-            "{:<5} {:<14} {:>9.1} {:>9} {:>9} {:>14} {:>12} {:>7}",
+            "{:<7} {:<13} {:>9.1} {:>9} {:>9} {:>14} {:>12} {:>7}",
             phase.how,
             phase.victim,
             took.as_secs_f64(),
@@ -269,6 +318,17 @@ fn print_table(phases: &[Phase], tallies: &[Tally], rows: &[(Duration, u64)]) {
             count(tally, &ALL, End::Failed),
         );
     }
+}
+
+/// Every channel that was acknowledged serves.
+fn check_channels(cluster: &Cluster, load: &Load) {
+    let applied = load.applied.read();
+    assert!(!applied.is_empty());
+    for number in &applied {
+        let url = cluster.url(&format!("/kills/made/{number}"));
+        assert_eq!(cluster.client.get(&url).unwrap().status, 200, "{url}");
+    }
+    println!("{} channels acknowledged, all serve", applied.len());
 }
 
 /// Every acknowledged entry is in the database, and none is there twice.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Global;
 use super::output::Output;
-use crate::environment::Target;
+use crate::environment::{Environment, Target};
 use crate::environment::desired::{self, Desired};
 use crate::environment::locks;
 use crate::failure::fail;
@@ -87,7 +87,7 @@ fn stop_component(target: &Target, name: &str) -> anyhow::Result<()> {
     }
     let limit = environment.settings().supervisor.stop_timeout.0 + Duration::from_secs(10);
     let deadline = Instant::now() + limit;
-    while locks::is_locked(&lock) {
+    while locks::is_locked(&lock) || is_draining(environment, name)? {
         if Instant::now() > deadline {
             fail!(
                 TimedOut,
@@ -98,4 +98,10 @@ fn stop_component(target: &Target, name: &str) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Whether the supervisor has yet to notice that the process has ended.
+fn is_draining(environment: &Environment, name: &str) -> anyhow::Result<bool> {
+    let reports = client::reports(environment)?;
+    Ok(reports.iter().any(|report| report.name == name && report.pid.is_some()))
 }
