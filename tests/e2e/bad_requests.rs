@@ -209,7 +209,7 @@ fn input_of_the_wrong_type(cluster: &Cluster) {
         ),
     ] {
         let problem = assert_problem(&cluster.client.post_json(url, &body).unwrap(), 400);
-        assert_eq!(problem["path"], path, "{body}: {problem}");
+        assert_eq!(problem["errors"][0]["field"], path, "{body}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(path), "{problem}");
     }
     let good = json!({"customer": "a", "lines": [{"sku": "s", "quantity": 1}]});
