@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use tenon_control::{Addresses, ControlClient, ControlSettings};
+use tenon_control::{Addresses, ControlSettings};
 use tenon_dashboard::{ControlServers, Dashboard};
-use tenon_model::Role;
 use tokio_util::sync::CancellationToken;
 
 use super::scheduler::stop_all_with;
@@ -28,12 +27,7 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         fail!(Settings, "the dashboard has no address", "set addresses.http");
     };
     let addresses = Addresses::new(context.settings.servers.iter().map(ToString::to_string).collect());
-    let client = ControlClient::new(
-        &context.identity,
-        Role::Server,
-        addresses.clone(),
-        limits.control.clone(),
-    )?;
+    let announcements = presence::Servers::of(&context, &limits.control)?;
     let servers = ControlServers::new(context.identity.clone(), addresses, limits.control, &limits.dashboard);
     let dashboard = Dashboard::new(
         limits.dashboard,
@@ -44,7 +38,7 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
     let listener = context.supervisor.public_socket("http", address).await?;
     // It takes work whether a server answers or not: what it shows then is that none does.
     context.supervisor.set_condition(true, "");
-    let heartbeat = presence::keep(&context, client, Arc::new(String::new), stop.child_token());
+    let heartbeat = presence::keep(&context, announcements, Arc::new(String::new), stop.child_token());
     let serving = stop_all_with(&stop, async {
         let served = dashboard.serve(listener, stop.clone()).await;
         served.context("the dashboard has failed")

@@ -49,7 +49,8 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         .layout()
         .component_run(&context.settings.name)
         .join("members.json");
-    let (follower, servers) = Follower::new(&limits.balancer, Arc::new(Servers(client.clone())), known);
+    let announcements = presence::Servers::of(&context, &limits.control)?;
+    let (follower, servers) = Follower::new(&limits.balancer, Arc::new(Servers(client)), known);
     let mut listeners = Vec::new();
     for (name, address) in context.settings.public_sockets() {
         listeners.push(context.supervisor.public_socket(name, address).await?);
@@ -77,7 +78,12 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         stop.child_token(),
     );
     let reason = Arc::clone(&vitals);
-    let heartbeat = presence::keep(&context, client, Arc::new(move || reason.reason()), stop.child_token());
+    let heartbeat = presence::keep(
+        &context,
+        announcements,
+        Arc::new(move || reason.reason()),
+        stop.child_token(),
+    );
     let relaying = async {
         balancer
             .run(stop.child_token())

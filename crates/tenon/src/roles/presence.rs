@@ -1,12 +1,15 @@
 //! The heartbeat of a component, to the store or, for those that know no store, to any server: by it the cluster knows that
 //! it lives.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use async_trait::async_trait;
-use tenon_control::{ControlClient, ControlError};
-use tenon_model::{Member, MemberState, Revision, Timestamp};
+use tenon_control::{Addresses, ControlClient, ControlSettings, IdentityError};
+use tenon_model::{Member, MemberState, Revision, Role, Timestamp};
 use tenon_protocol::control::{AnnounceMember, MemberPath};
 use tenon_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +21,7 @@ use crate::supervisor::process;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How long a server may take to pass a heartbeat on.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(3);
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Who is told that a component lives.
 #[async_trait]
@@ -39,17 +42,49 @@ impl Listener for Store {
     }
 }
 
-#[async_trait]
-impl Listener for ControlClient {
-    type Error = ControlError;
+/// The servers of the cluster, any of which passes a heartbeat on: the one that did so last, or else the next.
+#[derive(Debug)]
+pub(super) struct Servers {
+    clients: Vec<ControlClient>,
+    last: AtomicUsize,
+}
 
-    async fn hear(&self, member: Member) -> Result<(), ControlError> {
+impl Servers {
+    /// The servers that the component's settings name.
+    pub(super) fn of(context: &RoleContext, control: &ControlSettings) -> Result<Self, IdentityError> {
+        let client = |address: &SocketAddr| {
+            let address = Addresses::new(vec![address.to_string()]);
+            ControlClient::new(&context.identity, Role::Server, address, control.clone())
+        };
+        Ok(Self {
+            clients: context.settings.servers.iter().map(client).collect::<Result<_, _>>()?,
+            last: AtomicUsize::new(0),
+        })
+    }
+}
+
+#[async_trait]
+impl Listener for Servers {
+    type Error = anyhow::Error;
+
+    async fn hear(&self, member: Member) -> anyhow::Result<()> {
         let path = MemberPath {
             name: member.name.clone(),
         };
-        self.call_within::<AnnounceMember>(&path, &member, ANNOUNCED_WITHIN)
-            .await
-            .map(drop)
+        let mut result = Err(anyhow!("the settings name no server"));
+        let first = self.last.load(Ordering::Relaxed);
+        for index in (0..self.clients.len()).map(|offset| (first + offset) % self.clients.len()) {
+            let told = self.clients[index].call_within::<AnnounceMember>(&path, &member, ANNOUNCED_WITHIN);
+            match told.await {
+                Ok(_) => {
+                    self.last.store(index, Ordering::Relaxed);
+                    return Ok(());
+                }
+                // A heartbeat that is told twice is no harm, so one that may have arrived is told to the next server too.
+                Err(error) => result = Err(error.into()),
+            }
+        }
+        result
     }
 }
 
