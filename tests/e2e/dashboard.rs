@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Cluster, ClusterOptions, PATIENCE, wait_for};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Cluster, ClusterOptions, PATIENCE, Session, send_signal, wait_for};
 
 const SERVICES: &str = r"
 from tenon import Int, Service
@@ -87,6 +91,37 @@ fn a_server_that_is_killed_shows_within_two_seconds() {
     );
     let ping = cluster.client.get(&cluster.url("/tenon/ping")).unwrap();
     assert_eq!(ping.status, 200, "the other server goes on");
+}
+
+#[test]
+fn a_server_that_hangs_makes_no_other_component_look_dead() {
+    let cluster = Cluster::with(ClusterOptions {
+        servers: 2,
+        ..ClusterOptions::default()
+    });
+    let session = Session::of_admin(&cluster);
+    let hung = cluster.pid("server1");
+    send_signal(hung, Signal::STOP);
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    wait_for("server1 was replaced", PATIENCE, || {
+        let answer = session.call("GET", "/api/v1/status", &Value::Null, None);
+        assert_eq!(answer.status, 200, "after {:?}: {answer:?}", began.elapsed());
+        let status = answer.json();
+        let components = status["components"].as_array().unwrap();
+        for component in components.iter().filter(|component| component["name"] != "server1") {
+            let state = &component["state"];
+            assert_eq!(state, "running", "after {:?}: {component}", began.elapsed());
+        }
+        let server = components.iter().find(|component| component["name"] == "server1")?;
+        seen.push(server["state"].clone());
+        std::thread::sleep(Duration::from_millis(200));
+        (server["state"] == "running" && server["pid"] != hung).then_some(())
+    });
+    assert!(
+        seen.iter().any(|state| state == "dead"),
+        "the server that hung was shown: {seen:?}"
+    );
 }
 
 #[track_caller]

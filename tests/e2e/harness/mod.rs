@@ -5,12 +5,14 @@ mod cluster;
 mod ledger;
 mod ports;
 mod postgres;
+mod session;
 mod stub;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use cluster::{Cluster, ClusterOptions, PATIENCE, is_alive, send_signal};
 pub(crate) use ledger::Ledger;
 pub(crate) use postgres::Postgres;
+pub(crate) use session::Session;
 pub(crate) use stub::Stub;
 
 use std::time::{Duration, Instant};
