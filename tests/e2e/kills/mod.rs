@@ -147,6 +147,41 @@ fn killed_components_come_back_and_nothing_acknowledged_is_lost() {
     check_runs(&cluster, &load);
 }
 
+#[test]
+fn without_the_store_servers_serve_what_they_know_even_through_a_new_load_balancer() {
+    let cluster = Cluster::with(ClusterOptions {
+        servers: 2,
+        ..ClusterOptions::default()
+    });
+    let hello = cluster.url("/demo/hello?name=Ada");
+    let serves = |when: &str| {
+        for _ in 0..20 {
+            let answer = cluster.client.get(&hello).unwrap();
+            assert_eq!(answer.status, 200, "{when}: {answer:?}");
+        }
+    };
+    serves("in the beginning");
+    let store = cluster.path().join("store");
+    cluster.tenon_ok(&["stop", &store.to_string_lossy()]);
+    wait_for("no server calls itself ready", PATIENCE, || {
+        let ready = |name| cluster.component(name)["ready"] == true;
+        let any = ready("server1") || ready("server2");
+        serves("while the servers notice");
+        (!any).then_some(())
+    });
+    serves("without the store");
+    let before = cluster.pid("load-balancer");
+    cluster.signal("load-balancer", Signal::KILL);
+    wait_for("another load balancer", PATIENCE, || {
+        let now = cluster.component("load-balancer")["pid"].as_u64();
+        now.is_some_and(|now| now != u64::from(before)).then_some(())
+    });
+    serves("through a load balancer that has seen no server ready");
+    cluster.tenon_ok(&["start", &store.to_string_lossy()]);
+    cluster.wait_ready();
+    serves("in the end");
+}
+
 fn start_cluster() -> Cluster {
     let cluster = Cluster::with(ClusterOptions {
         servers: 2,
@@ -206,7 +241,9 @@ fn bring_down_and_wait(cluster: &Cluster, phase: Phase) -> Duration {
         _ => Some(Signal::KILL),
     };
     for pid in pids {
-        signal.into_iter().for_each(|signal| send_signal(*pid, signal));
+        if let Some(signal) = signal {
+            send_signal(*pid, signal);
+        }
     }
     wait_for("other processes in their place, and all ready", PATIENCE, || {
         let now = processes(cluster, victim);
