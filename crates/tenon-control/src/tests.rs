@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get};
 use axum::{Extension, Json};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tenon_model::Role;
+use tenon_model::{Problem, Role};
 use tenon_protocol::control::{ClusterStatus, GetStatus, HealthReport, NoParams, Nothing};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -53,8 +54,6 @@ fn identity(folder: &Path, role: Role) -> Identity {
 }
 
 async fn start_server(identity: &Identity, stop: &CancellationToken) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
     let status = |Extension(peer): Extension<Peer>| async move {
         let cluster = peer.role.map_or_else(String::new, |role| role.to_string());
         Json(ClusterStatus {
@@ -64,7 +63,14 @@ async fn start_server(identity: &Identity, stop: &CancellationToken) -> String {
             components: Vec::new(),
         })
     };
-    let router = health_routes(Arc::new(AlwaysReady), Arc::new(String::new)).route("/v1/status", get(status));
+    start_with(identity, get(status), stop).await
+}
+
+/// A server that answers this to `GetStatus`.
+async fn start_with(identity: &Identity, status: MethodRouter, stop: &CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = health_routes(Arc::new(AlwaysReady), Arc::new(String::new)).route("/v1/status", status);
     let server = ControlListener::new(listener, identity, router, ControlSettings::default()).unwrap();
     tokio::spawn(server.run(stop.clone()));
     address
@@ -87,6 +93,34 @@ async fn a_call_reaches_the_next_address_and_tells_who_calls() {
     let client = ControlClient::new(&dashboard, Role::Server, addresses, ControlSettings::default()).unwrap();
     let status = client.call::<GetStatus>(&NoParams {}, &Nothing {}).await.unwrap();
     assert_eq!(status.cluster, "dashboard");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_server_that_is_starting_is_passed_over_and_believed_if_there_is_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    write_certificates(folder.path(), &[Role::Server, Role::Operator]);
+    let (stop, server) = (CancellationToken::new(), identity(folder.path(), Role::Server));
+    let starting = get(|| async {
+        let problem = Problem::new(503, Problem::STARTING, "try again soon");
+        (StatusCode::SERVICE_UNAVAILABLE, problem.to_json())
+    });
+    let starting = start_with(&server, starting, &stop).await;
+    let started = start_server(&server, &stop).await;
+    let operator = identity(folder.path(), Role::Operator);
+    let call = async |addresses: &[&String]| {
+        let addresses = Addresses::new(addresses.iter().map(ToString::to_string).collect());
+        let client = ControlClient::new(&operator, Role::Server, addresses, ControlSettings::default()).unwrap();
+        client.call::<GetStatus>(&NoParams {}, &Nothing {}).await
+    };
+    assert_eq!(call(&[&starting, &started]).await.unwrap().cluster, "operator");
+    let error = call(&[&starting]).await.unwrap_err();
+    assert!(
+        error
+            .problem()
+            .is_some_and(|problem| problem.is_called(Problem::STARTING)),
+        "{error:?}"
+    );
     stop.cancel();
 }
 
