@@ -100,12 +100,20 @@ fn a_server_that_hangs_makes_no_other_component_look_dead() {
         ..ClusterOptions::default()
     });
     let session = Session::of_admin(&cluster);
+    let status = || session.call("GET", "/api/v1/status", &Value::Null, None);
+    wait_for("all components are shown as running", PATIENCE, || {
+        let status = status().json();
+        let mut components = status["components"].as_array()?.iter();
+        components
+            .all(|component| component["state"] == "running")
+            .then_some(())
+    });
     let hung = cluster.pid("server1");
     send_signal(hung, Signal::STOP);
     let began = Instant::now();
     let mut seen = Vec::new();
     wait_for("server1 was replaced", PATIENCE, || {
-        let answer = session.call("GET", "/api/v1/status", &Value::Null, None);
+        let answer = status();
         assert_eq!(answer.status, 200, "after {:?}: {answer:?}", began.elapsed());
         let status = answer.json();
         let components = status["components"].as_array().unwrap();

@@ -12,6 +12,7 @@ use tenon_control::{Addresses, ControlClient, ControlSettings, IdentityError};
 use tenon_model::{Member, MemberState, Revision, Role, Timestamp};
 use tenon_protocol::control::{AnnounceMember, MemberPath};
 use tenon_store::{Store, StoreError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::RoleContext;
@@ -19,6 +20,9 @@ use crate::supervisor::process;
 
 /// How often a component says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How often a component looks whether it is still as it said.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How long a server may take to pass a heartbeat on.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(1);
@@ -88,8 +92,8 @@ impl Listener for Servers {
     }
 }
 
-/// Says each second that the component lives and how it is, until `stop`; then, that it has stopped. `reason` is why it is
-/// not ready, empty if it is.
+/// Says each second, and whenever it changes, that the component lives and how it is, until `stop`; then, that it has stopped.
+/// `reason` is why it is not ready, empty if it is.
 pub(super) async fn keep(
     context: &RoleContext,
     listener: impl Listener,
@@ -97,11 +101,19 @@ pub(super) async fn keep(
     stop: CancellationToken,
 ) {
     let started_at = context.clock.now();
-    let mut tick = tokio::time::interval(HEARTBEAT);
+    let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut heard = true;
+    let mut said: Option<(String, Instant)> = None;
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         let reason = reason();
+        if said
+            .as_ref()
+            .is_some_and(|(before, at)| *before == reason && at.elapsed() < HEARTBEAT)
+        {
+            continue;
+        }
+        said = Some((reason.clone(), Instant::now()));
         let state = if reason.is_empty() {
             MemberState::Ready
         } else {
