@@ -20,6 +20,8 @@ const LEASE_MS: u64 = 5_000;
 const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 /// Editors write in several steps; the folder is read when it was quiet for so long.
 const QUIET_FOR: Duration = Duration::from_millis(80);
+/// A folder that is never quiet is read all the same.
+const QUIET_WITHIN: Duration = Duration::from_secs(1);
 /// How often the folder is read although nothing told that it changed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -157,7 +159,8 @@ impl ManifestsFolder {
 
 /// Waits until the folder has been quiet for a moment.
 async fn settle(changes: &mut mpsc::Receiver<()>) {
-    while let Ok(Some(())) = tokio::time::timeout(QUIET_FOR, changes.recv()).await {}
+    let quiet = async { while let Ok(Some(())) = tokio::time::timeout(QUIET_FOR, changes.recv()).await {} };
+    let _ = tokio::time::timeout(QUIET_WITHIN, quiet).await;
 }
 
 fn watch(folder: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {

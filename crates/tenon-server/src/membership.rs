@@ -162,6 +162,7 @@ impl ServerHealth {
     pub(crate) async fn beat(self: Arc<Self>, store: Store, stop: CancellationToken) {
         let mut revision = self.revision.clone();
         let mut services = self.services.changes();
+        let mut told_draining = false;
         loop {
             match store.heartbeat(self.member()).await {
                 Ok(_) => self.beat_arrived(),
@@ -172,6 +173,7 @@ impl ServerHealth {
                 () = tokio::time::sleep(BEAT_EVERY) => {}
                 Ok(()) = revision.changed() => {}
                 Ok(()) = services.changed() => {}
+                () = self.drains(), if !told_draining => told_draining = true,
             }
         }
     }

@@ -278,11 +278,13 @@ impl Server {
 
     fn plane(&self) -> Arc<DataPlane> {
         let (health, revision) = (Arc::clone(&self.api.health), self.revision.subscribe());
+        let draining = Arc::clone(&self.api.health);
         Arc::new(DataPlane {
             snapshot: Arc::clone(&self.api.snapshot),
             invoker: Arc::clone(&self.api.invoker),
             ready: Arc::new(move || health.is_ready()),
             loaded: Arc::new(move || revision.borrow().is_some()),
+            draining: Arc::new(move || draining.is_draining()),
             random: Arc::clone(&self.api.random),
         })
     }

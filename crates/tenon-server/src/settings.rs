@@ -17,6 +17,9 @@ pub struct DataSettings {
     pub head_bytes_max: usize,
     /// How long a server that stops still takes connections, so that load balancers learn of it first.
     pub drain_delay: DurationText,
+    /// How long a server that stops leaves it to the other side to close connections that are not used. Longer than the
+    /// interval in which load balancers look how the server is.
+    pub drain_idle_timeout: DurationText,
     /// How long requests that run may go on when the server stops.
     pub drain_timeout: DurationText,
 }
@@ -29,6 +32,7 @@ impl Default for DataSettings {
             headers_max: 128,
             head_bytes_max: 65_536,
             drain_delay: DurationText::from_millis(300),
+            drain_idle_timeout: DurationText::from_millis(1500),
             drain_timeout: DurationText::from_secs(20),
         }
     }

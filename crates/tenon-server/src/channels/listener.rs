@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, HeaderMap, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -44,6 +44,8 @@ pub(crate) struct DataPlane {
     pub(crate) ready: ReadyCheck,
     /// Whether the objects are loaded: before, a path without a channel says nothing.
     pub(crate) loaded: ReadyCheck,
+    /// Whether the server is about to end: connections are not kept after their next answer.
+    pub(crate) draining: ReadyCheck,
     /// Correlation ids.
     pub(crate) random: Arc<dyn Random>,
 }
@@ -257,6 +259,9 @@ impl DataListener {
         }
         drop(self);
         tasks.close();
+        // A request may be under way on a connection that looks idle. The other side closes it once it knows, or is given an
+        // answer and the end of the connection with it.
+        let _ = tokio::time::timeout(settings.drain_idle_timeout.0, tasks.wait()).await;
         tokio::select! {
             () = graceful.shutdown() => {}
             () = tokio::time::sleep(settings.drain_timeout.0) => {
@@ -299,7 +304,15 @@ fn serve(
     let service = hyper::service::service_fn(move |request| {
         let plane = Arc::clone(&plane);
         let origin = Arc::clone(&origin);
-        async move { Ok::<_, Infallible>(plane.handle(request, &origin).await) }
+        async move {
+            let mut reply = plane.handle(request, &origin).await;
+            if (plane.draining)() {
+                reply
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(reply)
+        }
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -56,6 +56,8 @@ async fn members(call: ApiCall<ListMembers>) -> Result<MembersReply, Problem> {
         if call.api.health.is_draining() {
             // Who waits here must not hold up the end of the server, nor ask again and again.
             tokio::time::sleep(DRAINING_PAUSE).await;
+            let members = store.members().await.map_err(|error| store_problem(&error))?;
+            let cursor = cursor_of(&members);
             return Ok(MembersReply { cursor, members });
         }
         let changed = async {

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::Global;
 use super::output::Output;
-use crate::environment::{Environment, Target};
 use crate::environment::desired::{self, Desired};
 use crate::environment::locks;
+use crate::environment::{Environment, Target};
 use crate::failure::fail;
 use crate::supervisor::client;
 use crate::supervisor::link::Message;
