@@ -240,6 +240,7 @@ fn components(options: &CreateOptions, ports: &PortPlan, python: &Python) -> Vec
         },
         python: (role == Role::Server).then(|| python.path.clone()),
         addresses,
+        threads: None,
         log: None,
         limits: toml::Table::new(),
     };

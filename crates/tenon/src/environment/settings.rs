@@ -136,6 +136,9 @@ pub(crate) struct ComponentSettings {
     /// Where it listens.
     #[serde(default)]
     pub(crate) addresses: Addresses,
+    /// Threads of its runtime; half the machine's cores, at least one, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) threads: Option<usize>,
     /// How it logs; what `environment.toml` says if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogSettings>,
