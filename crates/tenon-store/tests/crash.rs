@@ -217,4 +217,3 @@ async fn check(store: &Store, acknowledged: &Path) -> usize {
     }
     count
 }
-
