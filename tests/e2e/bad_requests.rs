@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Answer, Cluster};
+use crate::harness::{Cluster, assert_problem};
 
 const SERVICES: &str = r"
 from dataclasses import field
@@ -310,18 +310,4 @@ fn raw(port: u16, bytes: &[u8], ends: bool) -> String {
         }
     }
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-#[track_caller]
-fn assert_problem(answer: &Answer, status: u16) -> Value {
-    assert_eq!(answer.status, status, "{answer:?}");
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json"),
-        "{answer:?}"
-    );
-    let problem = answer.json();
-    assert_eq!(problem["status"], status, "{problem}");
-    assert_eq!(problem["cid"].as_str(), answer.header("x-tenon-cid"), "{answer:?}");
-    problem
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Answer, Cluster, PATIENCE, wait_for};
+use crate::harness::{Cluster, PATIENCE, assert_problem, wait_for};
 
 const SERVICES: &str = r"
 import os
@@ -234,21 +234,6 @@ fn huge_answers(cluster: &Cluster) {
     assert_eq!((answer.status, answer.body.len()), (200, 20 << 20));
     let too_large = cluster.client.get(&cluster.url("/bad/answers?mib=80")).unwrap();
     assert_problem(&too_large, 500);
-}
-
-#[track_caller]
-fn assert_problem(answer: &Answer, status: u16) -> Value {
-    assert_eq!(answer.status, status, "{answer:?}");
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json"),
-        "{answer:?}"
-    );
-    let problem = answer.json();
-    assert_eq!(problem["status"], status, "{problem}");
-    assert_eq!(problem["cid"].as_str(), answer.header("x-tenon-cid"), "{answer:?}");
-    assert!(problem["cid"].is_string(), "{problem}");
-    problem
 }
 
 fn wait_for_refusal(cluster: &Cluster, path: &str) -> Value {

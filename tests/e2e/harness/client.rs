@@ -95,6 +95,22 @@ impl Answer {
     }
 }
 
+/// Checks that an answer is a problem (RFC 9457) of this status, with the call's correlation id; gives it back.
+#[track_caller]
+pub(crate) fn assert_problem(answer: &Answer, status: u16) -> Value {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json"),
+        "{answer:?}"
+    );
+    let problem = answer.json();
+    assert_eq!(problem["status"], status, "{problem}");
+    assert!(problem["cid"].is_string(), "{problem}");
+    assert_eq!(problem["cid"].as_str(), answer.header("x-tenon-cid"), "{answer:?}");
+    problem
+}
+
 fn read(mut response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let headers = response.headers().iter();
     let headers = headers

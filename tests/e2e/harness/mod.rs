@@ -8,7 +8,7 @@ mod postgres;
 mod session;
 mod stub;
 
-pub(crate) use client::{Answer, Client};
+pub(crate) use client::{Answer, Client, assert_problem};
 pub(crate) use cluster::{Cluster, ClusterOptions, PATIENCE, is_alive, send_signal};
 pub(crate) use ledger::Ledger;
 pub(crate) use postgres::Postgres;

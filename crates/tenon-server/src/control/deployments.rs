@@ -9,7 +9,7 @@ use tenon_protocol::control::{
 
 use tenon_store::DeploymentFile;
 
-use super::endpoint::{ApiCall, Routes, after_number, page_limit, store_problem};
+use super::endpoint::{ApiCall, Routes, after_number, page_by_number, page_limit, store_problem};
 use crate::deployments::DeployError;
 
 pub(super) fn add(routes: &mut Routes) {
@@ -22,36 +22,14 @@ pub(super) fn add(routes: &mut Routes) {
 async fn list(call: ApiCall<ListDeployments>) -> Result<Page<DeploymentSummary>, Problem> {
     let after = after_number(call.params.after.as_deref())?;
     let limit = page_limit(call.params.limit);
-    let mut items = call
-        .api
-        .store
-        .deployments(after, limit + 1)
-        .await
-        .map_err(|error| store_problem(&error))?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more {
-        items.last().map(|deployment| deployment.number.to_string())
-    } else {
-        None
-    };
-    Ok(Page { items, next })
+    let listed = call.api.services.deployments().list(after, limit + 1).await;
+    let items = listed.map_err(|error| deploy_problem(&error))?;
+    Ok(page_by_number(items, limit, |deployment| deployment.number))
 }
 
 async fn get(call: ApiCall<GetDeployment>) -> Result<DeploymentDetail, Problem> {
-    let number = call.params.number;
-    let found = call
-        .api
-        .store
-        .deployment(number)
-        .await
-        .map_err(|error| store_problem(&error))?;
-    let record = found.ok_or_else(|| Problem::new(404, "not-found", format!("there is no deployment {number}")))?;
-    Ok(DeploymentDetail {
-        summary: record.summary(),
-        file_hashes: record.files.into_iter().map(|file| (file.path, file.sha256)).collect(),
-        service_names: record.services.into_iter().map(|service| service.name).collect(),
-    })
+    let found = call.api.services.deployments().detail(call.params.number).await;
+    found.map_err(|error| deploy_problem(&error))
 }
 
 async fn create(call: ApiCall<CreateDeployment>) -> Result<DeploymentSummary, Problem> {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tenon_control::Peer;
 use tenon_model::{Access, CorrelationId, FieldProblem, Problem, Role};
-use tenon_protocol::control::{Endpoint, Method};
+use tenon_protocol::control::{Endpoint, Method, Page};
 use tenon_store::StoreError;
 
 use super::Api;
@@ -311,17 +311,30 @@ pub(super) fn after_number(after: Option<&str>) -> Result<Option<u64>, Problem> 
         .transpose()
 }
 
+/// A page of items that are ordered by number, of which one more than the limit was asked for.
+pub(super) fn page_by_number<T>(mut items: Vec<T>, limit: u32, number_of: impl Fn(&T) -> u64) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more {
+        items.last().map(|item| number_of(item).to_string())
+    } else {
+        None
+    };
+    Page { items, next }
+}
+
 /// Cuts a sorted list of items with texts as keys into a page.
 pub(super) fn page_of<T>(
     items: impl Iterator<Item = T>,
     key_of: impl Fn(&T) -> String,
     after: Option<&str>,
     limit: Option<u32>,
-) -> tenon_protocol::control::Page<T> {
+) -> Page<T> {
     let limit = usize::try_from(page_limit(limit)).unwrap_or(usize::MAX);
     let mut rest = items.filter(|item| after.is_none_or(|after| key_of(item).as_str() > after));
     let items: Vec<T> = rest.by_ref().take(limit).collect();
     let more = rest.next().is_some();
     let next = if more { items.last().map(&key_of) } else { None };
-    tenon_protocol::control::Page { items, next }
+    Page { items, next }
 }

@@ -6,7 +6,7 @@ use tenon_protocol::control::{GetJob, JobLedger, JobSummary, ListJobs, ListRuns,
 use tenon_scheduler::JobConfig;
 
 use super::Api;
-use super::endpoint::{ApiCall, Routes, after_number, page_limit, page_of, store_problem};
+use super::endpoint::{ApiCall, Routes, after_number, page_by_number, page_limit, page_of, store_problem};
 
 pub(super) fn add(routes: &mut Routes) {
     routes.add::<ListJobs, _, _>(list);
@@ -63,23 +63,12 @@ async fn run(call: ApiCall<RunJob>) -> Result<RunSummary, Problem> {
 async fn runs(call: ApiCall<ListRuns>) -> Result<Page<RunSummary>, Problem> {
     let after = after_number(call.params.after.as_deref())?;
     let limit = page_limit(call.params.limit);
-    let mut items = call
-        .api
-        .store
-        .runs(&call.params.name, after, limit + 1)
-        .await
-        .map_err(|error| store_problem(&error))?;
+    let listed = call.api.store.runs(&call.params.name, after, limit + 1).await;
+    let items = listed.map_err(|error| store_problem(&error))?;
     if items.is_empty() && after.is_none() && !is_job(&call.api, &call.params.name) {
         return Err(no_job(&call.params.name));
     }
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more {
-        items.last().map(|run| run.id.to_string())
-    } else {
-        None
-    };
-    Ok(Page { items, next })
+    Ok(page_by_number(items, limit, |run| run.id))
 }
 
 async fn verify(call: ApiCall<VerifyJob>) -> Result<JobLedger, Problem> {

@@ -5,11 +5,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tenon_control::{Addresses, ControlClient, ControlError, ControlSettings, Identity};
 use tenon_model::{Problem, Role};
-use tenon_protocol::control::Endpoint;
+use tenon_protocol::control::{Endpoint, Nothing, Page, PageQuery};
 
 use super::Global;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, fail};
+
+/// How many items of a list are asked for at a time: as many as servers give.
+const PAGE: u32 = 1000;
 
 /// How long a write waits until every live server serves it.
 pub(super) const WAIT_MS: u64 = 10_000;
@@ -66,6 +69,29 @@ impl Cluster {
     pub(super) fn call<E: Endpoint>(&self, params: &E::Params, body: &E::Body) -> anyhow::Result<E::Reply> {
         let called = self.runtime.block_on(self.client.call::<E>(params, body));
         called.map_err(failure)
+    }
+
+    /// All items of a list, page by page.
+    pub(super) fn all<E, T>(&self) -> anyhow::Result<Page<T>>
+    where
+        E: Endpoint<Params = PageQuery, Body = Nothing, Reply = Page<T>>,
+    {
+        let mut all = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        loop {
+            let query = PageQuery {
+                after: all.next.take(),
+                limit: Some(PAGE),
+            };
+            let page = self.call::<E>(&query, &Nothing {})?;
+            all.items.extend(page.items);
+            all.next = page.next;
+            if all.next.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Calls an endpoint whose answer may take so long.

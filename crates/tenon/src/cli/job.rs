@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 use tenon_protocol::control::{
-    GetJob, JobLedger, JobPath, JobSummary, ListJobs, ListRuns, Nothing, Page, PageQuery, RunJob, RunOutcome,
-    RunSummary, RunsQuery, VerifyJob,
+    GetJob, JobLedger, JobPath, JobSummary, ListJobs, ListRuns, Nothing, RunJob, RunOutcome, RunSummary, RunsQuery,
+    VerifyJob,
 };
 
 use super::Global;
@@ -47,7 +47,7 @@ impl Job {
         let output = global.output();
         let path = |name: &String| JobPath { name: name.clone() };
         match self {
-            Job::List => output.show(&all_jobs(&cluster)?, &JOB, |page| {
+            Job::List => output.show(&cluster.all::<ListJobs, _>()?, &JOB, |page| {
                 page.items.iter().map(job_row).collect()
             }),
             Job::Show { name } => {
@@ -85,25 +85,6 @@ const RUN: [&str; 9] = [
     "cid",
     "what happened",
 ];
-
-fn all_jobs(cluster: &Cluster) -> anyhow::Result<Page<JobSummary>> {
-    let mut all = Page {
-        items: Vec::new(),
-        next: None,
-    };
-    loop {
-        let query = PageQuery {
-            after: all.next.take(),
-            limit: Some(1000),
-        };
-        let page = cluster.call::<ListJobs>(&query, &Nothing {})?;
-        all.items.extend(page.items);
-        all.next = page.next;
-        if all.next.is_none() {
-            return Ok(all);
-        }
-    }
-}
 
 fn outcome(outcome: RunOutcome) -> String {
     let outcome = serde_json::to_value(outcome).unwrap_or_default();
@@ -145,7 +126,12 @@ fn run_row(run: &RunSummary) -> Vec<String> {
 fn verify(global: &Global, cluster: &Cluster, name: Option<&String>) -> anyhow::Result<()> {
     let names = match name {
         Some(name) => vec![name.clone()],
-        None => all_jobs(cluster)?.items.into_iter().map(|job| job.name).collect(),
+        None => cluster
+            .all::<ListJobs, _>()?
+            .items
+            .into_iter()
+            .map(|job| job.name)
+            .collect(),
     };
     let mut ledgers = Vec::new();
     for name in names {

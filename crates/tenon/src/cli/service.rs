@@ -7,8 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use tenon_model::DurationText;
 use tenon_protocol::control::{
-    GetService, InvokeReply, InvokeRequest, InvokeService, ListServices, Nothing, Page, PageQuery, ServicePath,
-    ServiceSummary,
+    GetService, InvokeReply, InvokeRequest, InvokeService, ListServices, Nothing, ServicePath, ServiceSummary,
 };
 
 use super::Global;
@@ -57,22 +56,7 @@ impl Service {
 
 fn list(global: &Global) -> anyhow::Result<()> {
     let cluster = Cluster::of(global)?;
-    let mut all = Page {
-        items: Vec::new(),
-        next: None,
-    };
-    loop {
-        let query = PageQuery {
-            after: all.next.take(),
-            limit: Some(1000),
-        };
-        let page = cluster.call::<ListServices>(&query, &Nothing {})?;
-        all.items.extend(page.items);
-        all.next = page.next;
-        if all.next.is_none() {
-            break;
-        }
-    }
+    let all = cluster.all::<ListServices, _>()?;
     global
         .output()
         .show(&all, &["name", "file", "deployment", "channels", "doc"], |all| {
