@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use tenon_model::CorrelationId;
 use tokio::time::Instant;
 
+use crate::body::BodyStream;
+
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallSource {
@@ -61,6 +63,21 @@ pub struct HttpFacts {
     pub remote: String,
 }
 
+/// Who a channel's security let in.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct CallerIdentity {
+    /// The security definition's name.
+    pub name: String,
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The user name, the subject of a token or of a certificate; empty if the kind has none.
+    pub username: String,
+    /// The claims of a token, the fields of a certificate; empty if the kind has none.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub claims: Map<String, Value>,
+}
+
 /// A call of a service.
 #[derive(Debug, Clone)]
 pub struct ServiceCall {
@@ -70,6 +87,8 @@ pub struct ServiceCall {
     pub service: String,
     /// Who calls.
     pub source: CallSource,
+    /// Who the channel's security let in; none if it is open, or the call came by no channel.
+    pub caller: Option<Box<CallerIdentity>>,
     /// The HTTP request, if there is one.
     pub http: Option<Box<HttpFacts>>,
     /// `json`, `form`, `csv`, `xml` or empty for raw.
@@ -82,6 +101,8 @@ pub struct ServiceCall {
     pub body: Bytes,
     /// Whether the payload is known to be valid JSON.
     pub body_is_json: bool,
+    /// The payload of a channel that streams, in place of `body`.
+    pub body_stream: Option<BodyStream>,
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// The deployment that began the call, so that the services it invokes are of the same one; none at its beginning.
@@ -105,6 +126,8 @@ pub struct ServiceAnswer {
     pub body: Bytes,
     /// Whether the body is JSON.
     pub body_is_json: bool,
+    /// What follows `body`, of a service that streams its answer.
+    pub body_stream: Option<BodyStream>,
     /// The deployment that answered.
     pub deployment: u64,
 }

@@ -3,6 +3,7 @@
 //! Read `invoke.rs` first: it is the one way from "somebody calls a service" to "here is the answer". This crate can't name a
 //! technology: channels and outgoing connections come as the traits of `tenon-connectors`.
 
+mod body;
 mod call;
 mod channels;
 mod control;
@@ -22,7 +23,10 @@ mod settings;
 mod snapshot;
 pub mod workers;
 
-pub use call::{CallSource, HostCall, HostCalls, HostReturn, HttpFacts, ServiceAnswer, ServiceCall, ServiceError};
+pub use body::{BodyError, BodyPieces, BodyStream};
+pub use call::{
+    CallSource, CallerIdentity, HostCall, HostCalls, HostReturn, HttpFacts, ServiceAnswer, ServiceCall, ServiceError,
+};
 pub use membership::Presence;
 pub use server::{ServerError, ServerParts, ServerSettings, run_server};
 pub use settings::{DataSettings, InvokeSettings};

@@ -150,8 +150,10 @@ impl DataPlane {
                 Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS
             ),
             http: Some(Box::new(facts)),
+            caller: None,
             body: body.bytes,
             body_is_json: body.is_json,
+            body_stream: None,
             deadline: Instant::now() + route.http.timeout,
             deployment: None,
             depth: 0,

@@ -19,6 +19,9 @@ impl Serialize for Metadata<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("channel", call.source.channel_type())?;
         map.serialize_entry("channel_name", call.source.name())?;
+        if let Some(caller) = &call.caller {
+            map.serialize_entry("security", caller)?;
+        }
         if let Some(http) = &call.http {
             map.serialize_entry("method", &http.method)?;
             map.serialize_entry("path", &http.path)?;

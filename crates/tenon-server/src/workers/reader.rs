@@ -143,6 +143,7 @@ fn answer(inner: &Inner, reply: &ReplyFrame) -> Result<Result<ServiceAnswer, Ser
         headers: Vec::new(),
         body: reply.body.clone(),
         body_is_json: reply.body_is_json,
+        body_stream: None,
         deployment: inner.shared.deployment,
     };
     if !reply.head.is_empty() {
