@@ -347,7 +347,7 @@ async fn an_endless_loop_times_out_and_its_worker_is_replaced() {
     let started = Instant::now();
     let error = bench.call(call).await.unwrap_err();
     assert!(matches!(error, ServiceError::Timeout), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     for _ in 0..20 {
         bench.invoke("test.echo", json!({})).await.unwrap();
     }
