@@ -11,6 +11,8 @@ mod bad_requests;
 #[cfg(test)]
 mod bad_services;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dashboard;
 #[cfg(test)]
 mod deployments;

@@ -74,6 +74,22 @@ impl Client {
         request.send(body).and_then(read)
     }
 
+    /// A request with any method.
+    pub(crate) fn send(&self, method: &str, url: &str, body: Option<&[u8]>) -> Result<Answer, ureq::Error> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        match body {
+            Some(body) => {
+                let request = self.agent.configure_request(request.body(body)?);
+                self.agent.run(request.allow_non_standard_methods(true).build())
+            }
+            None => self.agent.run(request.body(())?),
+        }
+        .and_then(read)
+    }
+
     pub(crate) fn post_json(&self, url: &str, body: &Value) -> Result<Answer, ureq::Error> {
         self.with_header("content-type", "application/json")
             .post(url, body.to_string().as_bytes())
