@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
 use prometheus_client::registry::Registry;
-use tenon_model::Random;
+use tenon_model::{Network, Random};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{self, AccessLog};
 use crate::counters::Counters;
 use crate::error::BalancerError;
-use crate::proxy::{Shared, TrustedNetworks, Worker, own_host};
+use crate::proxy::{Shared, Worker, own_host};
 use crate::settings::Settings;
 use crate::status::Status;
 use crate::upstream::{Directory, Upstreams};
@@ -61,7 +61,7 @@ impl Handle {
 impl Balancer {
     /// Checks settings and sockets; nothing is accepted yet.
     pub fn new(settings: Settings, deps: Deps) -> Result<Self, BalancerError> {
-        let trusted = TrustedNetworks::parse(&settings.trusted).map_err(BalancerError::Trusted)?;
+        let trusted = Network::parse_all(&settings.trusted).map_err(BalancerError::Trusted)?;
         let Some(first) = deps.listeners.first() else {
             return Err(BalancerError::NoListener);
         };

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum BalancerError {
     /// A text of the setting `trusted` is no address and no network.
-    #[error("'{0}' in the load balancer's setting 'trusted' is neither an address nor a network such as 10.0.0.0/8")]
-    Trusted(String),
+    #[error("the load balancer's setting 'trusted': {0}")]
+    Trusted(#[source] tenon_model::InvalidNetwork),
     /// There is nothing to listen on.
     #[error("the load balancer was given no listening socket")]
     NoListener,

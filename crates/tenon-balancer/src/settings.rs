@@ -67,7 +67,7 @@ pub struct Settings {
     pub drain_idle_timeout: DurationText,
     /// Once stopping: how long requests may go on.
     pub drain_timeout: DurationText,
-    /// Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-*`, `Forwarded` and `X-Tenon-Cid` are believed.
+    /// Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-*`, `Forwarded`, `X-Tenon-Cid` and `X-Tenon-Client-Cert-*` are believed.
     pub trusted: Vec<String>,
     /// Whether each request is logged, under the target `access`.
     pub access_log: bool,

@@ -1,6 +1,7 @@
 //! A call of a service as a value, and how it ends.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -88,7 +89,7 @@ pub struct ServiceCall {
     /// Who calls.
     pub source: CallSource,
     /// Who the channel's security let in; none if it is open, or the call came by no channel.
-    pub caller: Option<Box<CallerIdentity>>,
+    pub caller: Option<Arc<CallerIdentity>>,
     /// The HTTP request, if there is one.
     pub http: Option<Box<HttpFacts>>,
     /// `json`, `form`, `csv`, `xml` or empty for raw.

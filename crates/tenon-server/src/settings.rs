@@ -1,7 +1,7 @@
 //! What a server needs to start, and its limits.
 
 use serde::{Deserialize, Serialize};
-use tenon_model::DurationText;
+use tenon_model::{DurationText, Network};
 
 /// Limits of the data plane.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct DataSettings {
     /// How long a server that stops leaves it to the other side to close connections that are not used. Longer than the
     /// interval in which load balancers look how the server is.
     pub drain_idle_timeout: DurationText,
+    /// Addresses and networks (`10.0.0.0/8`) of proxies that reach the server's TCP address and are believed like its own load
+    /// balancer: `X-Forwarded-For` and `X-Tenon-Client-Cert-*`.
+    pub trusted: Vec<Network>,
     /// How long requests that run may go on when the server stops.
     pub drain_timeout: DurationText,
 }
@@ -31,6 +34,7 @@ impl Default for DataSettings {
             head_timeout: DurationText::from_secs(90),
             headers_max: 128,
             head_bytes_max: 65_536,
+            trusted: Vec::new(),
             drain_delay: DurationText::from_millis(300),
             drain_idle_timeout: DurationText::from_millis(1500),
             drain_timeout: DurationText::from_secs(20),

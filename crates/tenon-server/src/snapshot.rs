@@ -14,7 +14,7 @@ use tenon_model::{Catalog, FieldProblem, Object, ObjectKey, Random, Revision};
 
 use crate::channels::{Route, Router};
 use crate::secrets::Resolver;
-use crate::security::{Definition, Guard};
+use crate::security::{Definition, Gate, Guard};
 
 /// All objects at one revision, and what follows from them.
 pub(crate) struct Snapshot {
@@ -284,13 +284,13 @@ impl Build<'_> {
             match bound {
                 None | Some(Ok(ChannelBinding::Off)) => {}
                 Some(Ok(ChannelBinding::Http(http))) => {
-                    let guard = self.guard_of(&http.security);
+                    let gate = Gate::new(self.guard_of(&http.security));
                     routes.push((
                         key.clone(),
                         Arc::new(Route {
                             channel: key.name.as_str().to_owned(),
                             http,
-                            guard,
+                            gate,
                         }),
                     ));
                 }

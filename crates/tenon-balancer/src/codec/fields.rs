@@ -26,11 +26,14 @@ pub(crate) enum Field {
     Lookalike,
 }
 
+/// Longer names are none that we know with `_` in place of `-`.
+const LOOKALIKE_BYTES_MAX: usize = 64;
+
 /// Which field this name is.
 pub(crate) fn field(name: &[u8]) -> Field {
     let found = known(name);
-    if found == Field::Other && name.len() <= 24 && memchr::memchr(b'_', name).is_some() {
-        let mut dashed = [0_u8; 24];
+    if found == Field::Other && name.len() <= LOOKALIKE_BYTES_MAX && memchr::memchr(b'_', name).is_some() {
+        let mut dashed = [0_u8; LOOKALIKE_BYTES_MAX];
         for (to, from) in dashed.iter_mut().zip(name) {
             *to = if *from == b'_' { b'-' } else { *from };
         }

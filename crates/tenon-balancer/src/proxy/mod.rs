@@ -14,6 +14,5 @@ mod tunnel;
 mod upload;
 mod worker;
 
-pub(crate) use peer::TrustedNetworks;
 pub(crate) use stream::ServerStream;
 pub(crate) use worker::{Shared, Worker, own_host};

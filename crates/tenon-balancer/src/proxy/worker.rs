@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tenon_model::Random;
+use tenon_model::{Network, Random};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::buffer::Buffer;
 use super::connection::Connection;
-use super::peer::{Peer, TrustedNetworks};
+use super::peer::Peer;
 use super::pool::Pool;
 use crate::access::AccessLog;
 use crate::counters::{Counters, count};
@@ -26,7 +26,7 @@ use crate::upstream::Directory;
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) directory: Directory,
-    pub(crate) trusted: TrustedNetworks,
+    pub(crate) trusted: Vec<Network>,
     pub(crate) random: Arc<dyn Random>,
     /// Client connections open now.
     pub(crate) open: AtomicUsize,

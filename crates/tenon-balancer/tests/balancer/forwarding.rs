@@ -17,6 +17,7 @@ async fn a_stranger_can_not_say_who_it_is() {
         &cluster,
         "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\n\
          X-Real-IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Tenon-Cid: evil\r\nX-Tenon-User: evil\r\n\
+         X-Tenon-Client-Cert-Verified: evil\r\nx-tenon-client-cert-fingerprint: evil\r\nX_Tenon_Client_Cert_Subject: evil\r\n\
          Connection: x-forwarded-for, x-mine\r\nX-Mine: 1\r\nKeep-Alive: 1\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Other: 2\r\n",
     )
     .await;

@@ -2,20 +2,21 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderMap, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, HeaderMap};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tenon_model::{CorrelationId, Problem, Random};
+use tenon_model::{CorrelationId, Network, Problem, Random};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -28,6 +29,7 @@ use super::request;
 use super::router::{Found, Route};
 use crate::call::{CallSource, ServiceCall};
 use crate::invoke::Invoker;
+use crate::security::Visitor;
 use crate::settings::DataSettings;
 use crate::snapshot::SnapshotCell;
 
@@ -61,8 +63,36 @@ impl std::fmt::Debug for DataPlane {
 enum Origin {
     /// The load balancer of this host: what it says of the client is believed.
     Balancer,
+    /// A proxy at this address that is believed as well.
+    Proxy(String),
     /// Somebody at this address.
     Direct(String),
+}
+
+impl Origin {
+    /// Who is at an address, given the networks that are believed.
+    fn of(address: IpAddr, trusted: &[Network]) -> Self {
+        let address = address.to_canonical();
+        if trusted.iter().any(|network| network.contains(address)) {
+            Self::Proxy(address.to_string())
+        } else {
+            Self::Direct(address.to_string())
+        }
+    }
+
+    /// Whether what it says of the client is believed.
+    fn is_trusted(&self) -> bool {
+        !matches!(self, Self::Direct(_))
+    }
+
+    /// The client's address.
+    fn client(&self, headers: &HeaderMap) -> String {
+        match self {
+            Self::Balancer => forwarded_for(headers).unwrap_or_default(),
+            Self::Proxy(address) => forwarded_for(headers).unwrap_or_else(|| address.clone()),
+            Self::Direct(address) => address.clone(),
+        }
+    }
 }
 
 impl DataPlane {
@@ -84,10 +114,13 @@ impl DataPlane {
         let cid = CorrelationId::generate(&*self.random);
         let reply = match self.call_of(&route, values, request, origin, &cid).await {
             Err(refused) => *refused,
-            Ok(call) => match self.invoker.invoke(call).await {
-                Ok(answer) => reply::answer(&route, answer),
-                Err(error) => reply::failure(&error),
-            },
+            Ok((call, headers)) => {
+                let reply = match self.invoker.invoke(call).await {
+                    Ok(answer) => reply::answer(&route, answer),
+                    Err(error) => reply::failure(&error),
+                };
+                reply::with_headers(reply, headers)
+            }
         };
         reply::with_cid(reply, &cid)
     }
@@ -125,20 +158,22 @@ impl DataPlane {
         request: Request<Incoming>,
         origin: &Origin,
         cid: &CorrelationId,
-    ) -> Result<ServiceCall, Box<Reply>> {
+    ) -> Result<(ServiceCall, Vec<(HeaderName, HeaderValue)>), Box<Reply>> {
         let (parts, body) = request.into_parts();
-        if let Err(refusal) = route.guard.check(&parts.headers) {
-            return Err(Box::new(unauthorized(refusal.challenge, cid)));
-        }
+        let remote = origin.client(&parts.headers);
+        let visitor = Visitor {
+            headers: &parts.headers,
+            query: parts.uri.query(),
+            remote: &remote,
+            is_trusted: origin.is_trusted(),
+        };
+        let admission = route.gate.admit(&visitor).await;
+        let admission = admission.map_err(|refusal| Box::new(reply::refused(*refusal, cid)))?;
         let problem = |problem: Problem| Box::new(reply::problem_reply(&problem.with_cid(cid.as_str())));
         let bytes = request::read_body(route, &parts, body).await.map_err(problem)?;
         let body = request::check_body(route, bytes).map_err(problem)?;
-        let remote = match origin {
-            Origin::Balancer => forwarded_for(&parts.headers).unwrap_or_default(),
-            Origin::Direct(address) => address.clone(),
-        };
         let facts = request::facts(route, &parts, values, remote);
-        Ok(ServiceCall {
+        let call = ServiceCall {
             cid: cid.clone(),
             service: route.http.service.clone(),
             source: CallSource::Channel(route.channel.clone()),
@@ -150,24 +185,16 @@ impl DataPlane {
                 Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS
             ),
             http: Some(Box::new(facts)),
-            caller: None,
+            caller: admission.caller,
             body: body.bytes,
             body_is_json: body.is_json,
             body_stream: None,
             deadline: Instant::now() + route.http.timeout,
             deployment: None,
             depth: 0,
-        })
+        };
+        Ok((call, admission.headers))
     }
-}
-
-fn unauthorized(challenge: Option<String>, cid: &CorrelationId) -> Reply {
-    let problem = Problem::new(401, "unauthorized", "the credentials are missing or wrong").with_cid(cid.as_str());
-    let mut reply = reply::problem_reply(&problem);
-    if let Some(value) = challenge.and_then(|challenge| HeaderValue::from_str(&challenge).ok()) {
-        reply.headers_mut().insert(WWW_AUTHENTICATE, value);
-    }
-    reply
 }
 
 /// The client as the load balancer saw it: the first address of `X-Forwarded-For`.
@@ -240,7 +267,7 @@ impl DataListener {
                     self.open();
                     continue;
                 }
-                accepted = self.accept() => accepted,
+                accepted = self.accept(&settings.trusted) => accepted,
             };
             let (stream, origin) = match accepted {
                 Ok(accepted) => accepted,
@@ -272,7 +299,7 @@ impl DataListener {
         }
     }
 
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Origin)> {
+    async fn accept(&self, trusted: &[Network]) -> io::Result<(Box<dyn Stream>, Origin)> {
         let unix = async {
             match &self.unix {
                 Some(unix) => unix.accept().await,
@@ -287,7 +314,7 @@ impl DataListener {
             accepted = self.tcp.accept() => {
                 let (stream, address) = accepted?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream) as Box<dyn Stream>, Origin::Direct(address.ip().to_string())))
+                Ok((Box::new(stream) as Box<dyn Stream>, Origin::of(address.ip(), trusted)))
             }
         }
     }

@@ -9,6 +9,7 @@ use tenon_model::{CorrelationId, Problem};
 
 use super::router::Route;
 use crate::call::{ServiceAnswer, ServiceError};
+use crate::security::Refusal;
 
 /// A response of the data plane; bodies are whole.
 pub(super) type Reply = Response<Full<Bytes>>;
@@ -126,6 +127,20 @@ pub(super) fn problem_reply(problem: &Problem) -> Reply {
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+    response
+}
+
+/// The channel does not let the request in.
+pub(super) fn refused(refusal: Refusal, cid: &CorrelationId) -> Reply {
+    let problem = refusal.problem.with_cid(cid.as_str());
+    with_headers(problem_reply(&problem), refusal.headers)
+}
+
+/// Adds headers to an answer; those of the same name stay.
+pub(super) fn with_headers(mut response: Reply, headers: Vec<(HeaderName, HeaderValue)>) -> Reply {
+    for (name, value) in headers {
+        response.headers_mut().append(name, value);
+    }
     response
 }
 

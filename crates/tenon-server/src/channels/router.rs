@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use tenon_connectors::{HttpRoute, PathSegment};
 
-use crate::security::Guard;
+use crate::security::Gate;
 
 /// A channel that can be called.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(crate) struct Route {
     pub(crate) channel: String,
     /// What its connector declared.
     pub(crate) http: HttpRoute,
-    /// Who may call it.
-    pub(crate) guard: Guard,
+    /// Who may call it, and how often.
+    pub(crate) gate: Gate,
 }
 
 /// All routes of a server as a tree of path segments: finding one costs as many steps as the path has segments, however many
@@ -214,7 +214,7 @@ mod tests {
         Arc::new(Route {
             channel: channel.to_owned(),
             http,
-            guard: Guard::open(),
+            gate: Gate::open(),
         })
     }
 
