@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tenon_model::CorrelationId;
+use tenon_protocol::worker::Metric;
 use tokio::time::Instant;
 
 use crate::body::BodyStream;
@@ -178,6 +179,8 @@ pub enum ServiceError {
 /// What a service asks of the platform while it runs.
 #[derive(Debug, Clone)]
 pub struct HostCall {
+    /// The call that asks, as a number that no other call of this server has while it runs.
+    pub call_id: u64,
     /// The call that asks.
     pub cid: CorrelationId,
     /// The service that asks.
@@ -190,7 +193,9 @@ pub struct HostCall {
     pub deadline: Instant,
     /// What it asks for: `{"op": "invoke", …}`.
     pub request: Map<String, Value>,
-    /// Raw data that goes with it.
+    /// Whether the body is JSON.
+    pub body_is_json: bool,
+    /// What goes with it.
     pub body: Bytes,
 }
 
@@ -201,7 +206,9 @@ pub struct HostReturn {
     pub code: u16,
     /// The answer's description, such as `{"result": …}` or `{"error": "…", "type": "…"}`.
     pub tail: Value,
-    /// Raw data that goes with it.
+    /// Whether the body is JSON.
+    pub body_is_json: bool,
+    /// What goes with it.
     pub body: Bytes,
 }
 
@@ -210,4 +217,18 @@ pub struct HostReturn {
 pub trait HostCalls: Send + Sync + fmt::Debug + 'static {
     /// Does what was asked. Must end by the call's deadline.
     async fn host_call(&self, call: HostCall) -> HostReturn;
+
+    /// A call that asked for something has ended, be it that its service answered or that its worker died. What it held, such
+    /// as locks, is free. Must not block.
+    fn call_ended(&self, _call_id: u64) {}
+
+    /// The user configuration as workers are to have it: `{"version": n, "files": {…}}`. None if there is none. What is given
+    /// here reaches a worker before its first request; after a change, [`Services::configure`](crate::services::Services::configure)
+    /// sends it to all.
+    fn configuration(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// A service has measured something. Must not block.
+    fn metric(&self, _metric: Metric) {}
 }

@@ -99,7 +99,7 @@ impl Invoker {
             data_format: "json",
             merged_params: Map::new(),
             message_wins: false,
-            body_is_json: !call.body.is_empty(),
+            body_is_json: call.body_is_json,
             body_stream: None,
             body: call.body,
             deadline,
@@ -115,6 +115,7 @@ impl Invoker {
                     "content_type": answer.content_type,
                     "is_json": answer.body_is_json,
                 }),
+                body_is_json: answer.body_is_json,
                 body: answer.body,
             },
             Err(error) => host_failure(&error),
@@ -151,6 +152,7 @@ impl Invoker {
             Ok(reply) => HostReturn {
                 code: 0,
                 tail: json!({ "result": reply.result }),
+                body_is_json: false,
                 body: reply.body,
             },
             Err(error) => {
@@ -237,6 +239,7 @@ fn refusal(code: u16, kind: &str, message: &str) -> HostReturn {
     HostReturn {
         code,
         tail: json!({ "error": message, "type": kind }),
+        body_is_json: false,
         body: Bytes::new(),
     }
 }

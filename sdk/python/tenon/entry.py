@@ -48,6 +48,7 @@ class Entry:
         handlers = [*verbs.values(), *([self._handle] if self._handle else [])]
         self.is_async = any(is_coroutine_function(each) for each in handlers)
         self.blocking = bool(getattr(cls, "blocking", False))
+        self.streams = bool(getattr(cls, "streams", False))
         self.input, self.output = declarations(cls)
         before, after = getattr(cls, "before_handle", None), getattr(cls, "after_handle", None)
         self.before = before if before is not getattr(Service, "before_handle", None) else None
@@ -142,6 +143,7 @@ class Entry:
     def describe(self) -> Dict[str, Any]:
         """What hello says of the service."""
         doc = self.cls.__doc__ if self.cls.__doc__ != Service.__doc__ else None
+        timeout = getattr(self.cls, "timeout_seconds", None)
         return {
             "name": self.name,
             "file": self.file,
@@ -149,6 +151,9 @@ class Entry:
             "doc": _clean(doc or ""),
             "is_async": self.is_async,
             "idempotent": bool(getattr(self.cls, "idempotent", False)),
+            "timeout_ms": None if timeout is None else max(1, int(timeout * 1000)),
+            "http_methods": None if self._verbs is None else [verb for verb in VERBS if verb in self._verbs],
+            "streams": self.streams,
             "input": self.input.schema() if self.input is not None else None,
             "output": self.output.schema() if self.output is not None else None,
         }

@@ -19,11 +19,19 @@ DRAIN = 6
 HELLO = 7
 PING = 8
 LOG = 9
+CONFIG = 10
+METRIC = 11
+CHUNK = 12
+CREDIT = 13
 
 FLAG_JSON = 1
 """The body is JSON."""
 FLAG_ERROR = 2
-"""An exception escaped from the service; the body describes it."""
+"""An exception escaped from the service; the body describes it. Of a chunk: the body that is streamed was cut off."""
+FLAG_END = 4
+"""The last chunk of a body."""
+FLAG_STREAM = 8
+"""The body goes on in chunks."""
 
 PREFIX = Struct("<IIBBHIQ")
 """Both lengths and the fixed part of the header."""
@@ -31,6 +39,11 @@ FIXED_HEADER_SIZE_BYTES = 16
 PREFIX_SIZE_BYTES = PREFIX.size
 HEADER_LIMIT_BYTES = 1 << 20
 BODY_LIMIT_BYTES = 64 << 20
+STREAM_WINDOW_BYTES = 256 << 10
+"""How much of a body may be sent in chunks before any credit was granted."""
+CHUNK_LIMIT_BYTES = 64 << 10
+CHUNK_COST_MIN = 1 << 10
+"""What even the smallest chunk takes of the credit."""
 
 REQUEST_TAIL = Struct("<QH")
 """Deadline in nanoseconds of CLOCK_MONOTONIC (0: none) and the length of the correlation id that follows."""
@@ -89,6 +102,11 @@ def check_sizes(header_size: int, body_size: int, body_limit_bytes: int = BODY_L
         raise ProtocolError(f"a header of {header_size} bytes")
     if body_size > body_limit_bytes:
         raise ProtocolError(f"a body of {body_size} bytes, the limit is {body_limit_bytes}")
+
+
+def chunk_cost(size_bytes: int) -> int:
+    """What a chunk of this length takes of the credit; an empty one, which only ends a body, takes nothing."""
+    return max(size_bytes, CHUNK_COST_MIN) if size_bytes else 0
 
 
 def encode_request_tail(tail: RequestTail) -> bytes:

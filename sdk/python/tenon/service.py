@@ -31,6 +31,10 @@ class Service:
     """True if the service is known to wait for something long, so that it is given a thread of its own at once."""
     idempotent: ClassVar[bool] = False
     """True if a call may be repeated when a worker dies in it."""
+    timeout_seconds: ClassVar[Optional[float]] = None
+    """How long a call may take at most; None for as long as its caller waits."""
+    streams: ClassVar[bool] = False
+    """True if the service reads its input piece by piece, as `self.request.stream`, so that it may be of any size."""
     logger: "ClassVar[Logger]"
     """Writes to the server's log, with the correlation id of the call."""
 

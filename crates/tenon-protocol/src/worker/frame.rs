@@ -11,8 +11,14 @@ pub const FIXED_HEADER_BYTES: usize = 16;
 /// The body is JSON.
 pub const FLAG_JSON: u8 = 1;
 
-/// The reply tells of an exception that nobody caught.
+/// The reply tells of an exception that nobody caught; the body of a stream was cut off.
 pub const FLAG_ERROR: u8 = 2;
+
+/// The last piece of a body that is streamed.
+pub const FLAG_END: u8 = 4;
+
+/// The body goes on in chunks.
+pub const FLAG_STREAM: u8 = 8;
 
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,11 +44,19 @@ pub enum Kind {
     Ping = 8,
     /// A line for the log.
     Log = 9,
+    /// The user configuration.
+    Config = 10,
+    /// A measurement that a service made.
+    Metric = 11,
+    /// A piece of a body that is streamed.
+    Chunk = 12,
+    /// How much more of a streamed body may be sent.
+    Credit = 13,
 }
 
 impl Kind {
     /// All kinds, by number.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Request,
         Kind::Reply,
         Kind::HostCall,
@@ -53,6 +67,10 @@ impl Kind {
         Kind::Hello,
         Kind::Ping,
         Kind::Log,
+        Kind::Config,
+        Kind::Metric,
+        Kind::Chunk,
+        Kind::Credit,
     ];
 }
 
@@ -72,11 +90,11 @@ impl TryFrom<u8> for Kind {
 pub struct Frame {
     /// What it is for.
     pub kind: Kind,
-    /// [`FLAG_JSON`], [`FLAG_ERROR`].
+    /// [`FLAG_JSON`], [`FLAG_ERROR`], [`FLAG_END`], [`FLAG_STREAM`].
     pub flags: u8,
     /// A service's index or a status.
     pub code: u16,
-    /// The number of a host call.
+    /// The number of a host call, or of bytes.
     pub call: u32,
     /// The request it belongs to.
     pub id: u64,

@@ -69,6 +69,18 @@ pub struct WorkerService {
     /// Whether it runs on the worker's event loop.
     #[serde(default)]
     pub is_async: bool,
+    /// Whether a call may be repeated when a worker dies in it.
+    #[serde(default)]
+    pub idempotent: bool,
+    /// How long a call may take, in milliseconds, if the service says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The HTTP methods that it has handlers for, if it has one for each method that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_methods: Option<Vec<String>>,
+    /// Whether it reads its input as a stream; the input of any other service is whole before it is called.
+    #[serde(default)]
+    pub streams: bool,
     /// Its input as JSON Schema.
     #[serde(default)]
     pub input: Option<Value>,

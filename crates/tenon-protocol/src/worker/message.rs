@@ -1,11 +1,14 @@
 //! What frames mean.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::frame::{FLAG_ERROR, FLAG_JSON, Frame, Kind, Limits, Violation, encode_head};
+use super::frame::{FLAG_ERROR, FLAG_JSON, FLAG_STREAM, Frame, Kind, Limits, Violation, encode_head};
 use super::hello::Hello;
+use super::report::{LogLine, Metric};
+use super::request::{RequestFrame, request};
+use super::stream::ChunkFrame;
 
 /// A frame understood. Tails of requests and replies stay bytes until asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,25 +44,19 @@ pub enum Message {
     },
     /// A line for the log.
     Log(LogLine),
-}
-
-/// A call of a service, as the worker reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestFrame {
-    /// The server's number of the request.
-    pub id: u64,
-    /// The index of the service in the hello.
-    pub service: u16,
-    /// When the caller stops waiting: `CLOCK_MONOTONIC` in nanoseconds; 0 for never.
-    pub deadline_ns: u64,
-    /// The correlation id.
-    pub cid: Bytes,
-    /// JSON, or empty.
-    pub metadata: Bytes,
-    /// Whether the body is JSON.
-    pub body_is_json: bool,
-    /// The payload.
-    pub body: Bytes,
+    /// The user configuration, as JSON: `{"version": 3, "files": {"FILE": {"SECTION": {"KEY": …}}}}`.
+    Config(Bytes),
+    /// A measurement that a service made.
+    Metric(Metric),
+    /// A piece of a body.
+    Chunk(ChunkFrame),
+    /// The reader of a streamed body has room for more.
+    Credit {
+        /// The request to whose body or answer it belongs.
+        id: u64,
+        /// How much more the sender may send.
+        bytes: u32,
+    },
 }
 
 /// An answer.
@@ -73,9 +70,11 @@ pub struct ReplyFrame {
     pub body_is_json: bool,
     /// Whether an exception escaped; then the body is [`Raised`].
     pub is_error: bool,
+    /// Whether chunks follow the body.
+    pub is_stream: bool,
     /// [`ReplyHead`] as JSON, or empty.
     pub head: Bytes,
-    /// The body.
+    /// The body, or its beginning.
     pub body: Bytes,
 }
 
@@ -131,7 +130,9 @@ pub struct HostCallFrame {
     pub call: u32,
     /// What it asks: `{"op": "invoke", …}`.
     pub request: Map<String, Value>,
-    /// Raw data that goes with it.
+    /// Whether the body is JSON.
+    pub body_is_json: bool,
+    /// What goes with it.
     pub body: Bytes,
 }
 
@@ -146,28 +147,10 @@ pub struct HostReturnFrame {
     pub code: u16,
     /// JSON, or empty.
     pub tail: Bytes,
-    /// Raw data that goes with it.
+    /// Whether the body is JSON.
+    pub body_is_json: bool,
+    /// What goes with it.
     pub body: Bytes,
-}
-
-/// A line for the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// `debug`, `info`, `warning`, `error` or `critical`, in any case.
-    #[serde(default)]
-    pub level: String,
-    /// The logger's name.
-    #[serde(default)]
-    pub logger: String,
-    /// The text.
-    #[serde(default)]
-    pub message: String,
-    /// The correlation id of the call that logs; empty outside calls.
-    #[serde(default)]
-    pub cid: Option<String>,
-    /// The service that logs; empty outside calls.
-    #[serde(default)]
-    pub service: Option<String>,
 }
 
 impl Message {
@@ -180,6 +163,7 @@ impl Message {
                 status: if frame.code == 0 { 200 } else { frame.code },
                 body_is_json: frame.has(FLAG_JSON),
                 is_error: frame.has(FLAG_ERROR),
+                is_stream: frame.has(FLAG_STREAM),
                 head: frame.tail,
                 body: frame.body,
             }),
@@ -187,12 +171,14 @@ impl Message {
                 id: frame.id,
                 call: frame.call,
                 request: parse(Kind::HostCall, "tail", &frame.tail)?,
+                body_is_json: frame.has(FLAG_JSON),
                 body: frame.body,
             }),
             Kind::HostReturn => Message::HostReturn(HostReturnFrame {
                 id: frame.id,
                 call: frame.call,
                 code: frame.code,
+                body_is_json: frame.has(FLAG_JSON),
                 tail: frame.tail,
                 body: frame.body,
             }),
@@ -205,6 +191,13 @@ impl Message {
             Kind::Hello => Message::Hello(Hello::parse(&frame.body)?),
             Kind::Ping => Message::Ping { id: frame.id },
             Kind::Log => Message::Log(parse(Kind::Log, "body", &frame.body)?),
+            Kind::Config => Message::Config(frame.body),
+            Kind::Metric => Message::Metric(parse(Kind::Metric, "body", &frame.body)?),
+            Kind::Chunk => Message::Chunk(ChunkFrame::from_frame(frame)?),
+            Kind::Credit => Message::Credit {
+                id: frame.id,
+                bytes: frame.call,
+            },
         })
     }
 
@@ -214,13 +207,16 @@ impl Message {
             Message::Request(request) => request.into_frame(),
             Message::Reply(reply) => Frame {
                 code: reply.status,
-                flags: flag(reply.body_is_json, FLAG_JSON) | flag(reply.is_error, FLAG_ERROR),
+                flags: flag(reply.body_is_json, FLAG_JSON)
+                    | flag(reply.is_error, FLAG_ERROR)
+                    | flag(reply.is_stream, FLAG_STREAM),
                 tail: reply.head,
                 body: reply.body,
                 ..Frame::bare(Kind::Reply, reply.id)
             },
             Message::HostCall(call) => Frame {
                 call: call.call,
+                flags: flag(call.body_is_json, FLAG_JSON),
                 tail: json(&call.request),
                 body: call.body,
                 ..Frame::bare(Kind::HostCall, call.id)
@@ -228,6 +224,7 @@ impl Message {
             Message::HostReturn(answer) => Frame {
                 call: answer.call,
                 code: answer.code,
+                flags: flag(answer.body_is_json, FLAG_JSON),
                 tail: answer.tail,
                 body: answer.body,
                 ..Frame::bare(Kind::HostReturn, answer.id)
@@ -249,67 +246,23 @@ impl Message {
                 body: json(&line),
                 ..Frame::bare(Kind::Log, 0)
             },
+            Message::Config(body) => Frame {
+                flags: FLAG_JSON,
+                body,
+                ..Frame::bare(Kind::Config, 0)
+            },
+            Message::Metric(metric) => Frame {
+                flags: FLAG_JSON,
+                body: json(&metric),
+                ..Frame::bare(Kind::Metric, 0)
+            },
+            Message::Chunk(chunk) => chunk.into_frame(),
+            Message::Credit { id, bytes } => Frame {
+                call: bytes,
+                ..Frame::bare(Kind::Credit, id)
+            },
         }
     }
-}
-
-impl RequestFrame {
-    fn into_frame(self) -> Frame {
-        let mut tail = BytesMut::with_capacity(10 + self.cid.len() + self.metadata.len());
-        tail.put_u64_le(self.deadline_ns);
-        tail.put_u16_le(u16::try_from(self.cid.len()).unwrap_or(u16::MAX));
-        tail.extend_from_slice(&self.cid);
-        tail.extend_from_slice(&self.metadata);
-        Frame {
-            code: self.service,
-            flags: flag(self.body_is_json, FLAG_JSON),
-            tail: tail.freeze(),
-            body: self.body,
-            ..Frame::bare(Kind::Request, self.id)
-        }
-    }
-}
-
-/// What a request says before its metadata.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestHead<'a> {
-    /// The server's number of the request.
-    pub id: u64,
-    /// The index of the service in the hello.
-    pub service: u16,
-    /// When the caller stops waiting: `CLOCK_MONOTONIC` in nanoseconds; 0 for never.
-    pub deadline_ns: u64,
-    /// The correlation id.
-    pub cid: &'a str,
-    /// Whether the body is JSON.
-    pub body_is_json: bool,
-    /// How long the body is that the caller sends after this.
-    pub body_bytes: usize,
-}
-
-/// Appends a request up to its body, without building it as a value first.
-pub fn encode_request<M: Serialize>(
-    head: RequestHead<'_>,
-    metadata: Option<&M>,
-    buffer: &mut BytesMut,
-    limits: &Limits,
-) -> Result<(), Violation> {
-    let frame = Frame {
-        code: head.service,
-        flags: flag(head.body_is_json, FLAG_JSON),
-        ..Frame::bare(Kind::Request, head.id)
-    };
-    encode_head(&frame, head.body_bytes, buffer, limits, |tail| {
-        let cid_bytes = u16::try_from(head.cid.len()).map_err(|_| Violation::Malformed {
-            kind: Kind::Request,
-            part: "correlation id",
-            source: None,
-        })?;
-        tail.put_u64_le(head.deadline_ns);
-        tail.put_u16_le(cid_bytes);
-        tail.extend_from_slice(head.cid.as_bytes());
-        metadata.map_or(Ok(()), |metadata| write_json(Kind::Request, metadata, tail))
-    })
 }
 
 /// Appends a host return up to its body.
@@ -317,6 +270,7 @@ pub fn encode_host_return(answer: &HostReturnFrame, buffer: &mut BytesMut, limit
     let frame = Frame {
         call: answer.call,
         code: answer.code,
+        flags: flag(answer.body_is_json, FLAG_JSON),
         ..Frame::bare(Kind::HostReturn, answer.id)
     };
     encode_head(&frame, answer.body.len(), buffer, limits, |tail| {
@@ -325,35 +279,8 @@ pub fn encode_host_return(answer: &HostReturnFrame, buffer: &mut BytesMut, limit
     })
 }
 
-fn request(frame: Frame) -> Result<RequestFrame, Violation> {
-    let wrong = |part| Violation::Malformed {
-        kind: Kind::Request,
-        part,
-        source: None,
-    };
-    let body_is_json = frame.has(FLAG_JSON);
-    let mut tail = frame.tail;
-    if tail.len() < 10 {
-        return Err(wrong("tail"));
-    }
-    let deadline_ns = tail.get_u64_le();
-    let cid_bytes = usize::from(tail.get_u16_le());
-    if tail.len() < cid_bytes {
-        return Err(wrong("correlation id"));
-    }
-    let cid = tail.split_to(cid_bytes);
-    Ok(RequestFrame {
-        id: frame.id,
-        service: frame.code,
-        deadline_ns,
-        cid,
-        metadata: tail,
-        body_is_json,
-        body: frame.body,
-    })
-}
-
-fn flag(set: bool, flag: u8) -> u8 {
+/// The flag, if it is set.
+pub(super) fn flag(set: bool, flag: u8) -> u8 {
     if set { flag } else { 0 }
 }
 
@@ -368,12 +295,4 @@ fn parse<'a, T: Deserialize<'a>>(kind: Kind, part: &'static str, bytes: &'a [u8]
 fn json<T: Serialize>(value: &T) -> Bytes {
     let text = serde_json::to_vec(value).expect("the messages of this module have text keys and no failing fields");
     Bytes::from(text)
-}
-
-fn write_json<T: Serialize>(kind: Kind, value: &T, buffer: &mut BytesMut) -> Result<(), Violation> {
-    serde_json::to_writer(buffer.writer(), value).map_err(|source| Violation::Malformed {
-        kind,
-        part: "metadata",
-        source: Some(source),
-    })
 }

@@ -32,6 +32,7 @@ fn golden_messages() -> Vec<(&'static str, &'static str, Message)> {
     all.extend(replies());
     all.extend(host_calls());
     all.extend(rest());
+    all.extend(streams());
     all
 }
 
@@ -53,6 +54,7 @@ fn requests() -> Vec<(&'static str, &'static str, Message)> {
                 cid: Bytes::from_static(b"5f0c1d2e3a4b5c6d7e8f9a0b"),
                 metadata: text(&metadata),
                 body_is_json: true,
+                is_stream: false,
                 body: Bytes::from_static(b"{\"amount\":12.5,\"name\":\"\xc3\x84pfel\"}"),
             }),
         ),
@@ -66,6 +68,21 @@ fn requests() -> Vec<(&'static str, &'static str, Message)> {
                 cid: Bytes::new(),
                 metadata: Bytes::new(),
                 body_is_json: false,
+                is_stream: false,
+                body: Bytes::new(),
+            }),
+        ),
+        (
+            "request-stream",
+            "server",
+            Message::Request(RequestFrame {
+                id: 9,
+                service: 1,
+                deadline_ns: 1,
+                cid: Bytes::from_static(b"5f0c1d2e3a4b5c6d7e8f9a0b"),
+                metadata: Bytes::new(),
+                body_is_json: false,
+                is_stream: true,
                 body: Bytes::new(),
             }),
         ),
@@ -78,6 +95,7 @@ fn replies() -> Vec<(&'static str, &'static str, Message)> {
         status: 200,
         body_is_json: true,
         is_error: false,
+        is_stream: false,
         head: Bytes::new(),
         body: Bytes::from_static(b"{\"total\":2}"),
     };
@@ -88,6 +106,17 @@ fn replies() -> Vec<(&'static str, &'static str, Message)> {
     });
     vec![
         ("reply", "worker", Message::Reply(reply.clone())),
+        (
+            "reply-stream",
+            "worker",
+            Message::Reply(ReplyFrame {
+                body_is_json: false,
+                is_stream: true,
+                head: text(&json!({"content_type": "text/csv"})),
+                body: Bytes::from_static(b"a,b\r\n"),
+                ..reply.clone()
+            }),
+        ),
         (
             "reply-with-headers",
             "worker",
@@ -124,7 +153,31 @@ fn host_calls() -> Vec<(&'static str, &'static str, Message)> {
                     "op": "outgoing", "kind": "sql-outgoing", "name": "Billing", "operation": "all",
                     "arguments": {"sql": "SELECT 1 WHERE name = :name", "params": {"name": "Anna"}}
                 })),
+                body_is_json: false,
                 body: Bytes::new(),
+            }),
+        ),
+        (
+            "host-call-json",
+            "worker",
+            Message::HostCall(HostCallFrame {
+                id: (7 << 32) | 3,
+                call: 42,
+                request: map(json!({"op": "invoke", "service": "x"})),
+                body_is_json: true,
+                body: Bytes::from_static(b"[1,null]"),
+            }),
+        ),
+        (
+            "host-return-json",
+            "server",
+            Message::HostReturn(HostReturnFrame {
+                id: (7 << 32) | 3,
+                call: 42,
+                code: 0,
+                tail: text(&json!({"status": 200, "content_type": null, "is_json": true})),
+                body_is_json: true,
+                body: Bytes::from_static(b"\"text\""),
             }),
         ),
         (
@@ -135,6 +188,7 @@ fn host_calls() -> Vec<(&'static str, &'static str, Message)> {
                 call: 41,
                 code: 0,
                 tail: text(&json!({"result": [{"balance": "12.50"}]})),
+                body_is_json: false,
                 body: Bytes::new(),
             }),
         ),
@@ -146,6 +200,7 @@ fn host_calls() -> Vec<(&'static str, &'static str, Message)> {
                 call: 42,
                 code: 404,
                 tail: text(&json!({"error": "no service is called 'x'", "type": "NotFound"})),
+                body_is_json: false,
                 body: Bytes::new(),
             }),
         ),
@@ -178,6 +233,10 @@ fn rest() -> Vec<(&'static str, &'static str, Message)> {
                     class: "MyService".to_owned(),
                     doc: Some("Answers.".to_owned()),
                     is_async: false,
+                    idempotent: true,
+                    timeout_ms: Some(1500),
+                    http_methods: Some(vec!["GET".to_owned(), "POST".to_owned()]),
+                    streams: true,
                     input: Some(json!({"type": "object", "properties": {"name": {"type": "string"}}})),
                     output: None,
                 }],
@@ -201,6 +260,51 @@ fn rest() -> Vec<(&'static str, &'static str, Message)> {
                 service: Some("api.my-service".to_owned()),
             }),
         ),
+        (
+            "config",
+            "server",
+            Message::Config(text(
+                &json!({"version": 3, "files": {"app": {"limits": {"orders_max": 10, "greeting": "Grüezi"}}}}),
+            )),
+        ),
+        (
+            "metric",
+            "worker",
+            Message::Metric(Metric {
+                name: "orders_total".to_owned(),
+                kind: MetricKind::Counter,
+                value: 2.5,
+                labels: [("country".to_owned(), "CH".to_owned())].into(),
+                service: "api.my-service".to_owned(),
+            }),
+        ),
+    ]
+}
+
+fn streams() -> Vec<(&'static str, &'static str, Message)> {
+    let piece = ChunkFrame {
+        id: 9,
+        is_last: false,
+        is_error: false,
+        status: 0,
+        body: Bytes::from_static(b"a piece \xff\x00"),
+    };
+    let last = ChunkFrame {
+        is_last: true,
+        body: Bytes::new(),
+        ..piece.clone()
+    };
+    let cut_off = ChunkFrame {
+        is_error: true,
+        status: 413,
+        body: Bytes::from_static(b"the body has more than 10 bytes"),
+        ..piece.clone()
+    };
+    vec![
+        ("chunk", "both", Message::Chunk(piece)),
+        ("chunk-last", "both", Message::Chunk(last)),
+        ("chunk-cut-off", "both", Message::Chunk(cut_off)),
+        ("credit", "both", Message::Credit { id: 9, bytes: 65536 }),
     ]
 }
 
@@ -262,6 +366,7 @@ fn a_request_written_in_place_is_the_same_bytes() {
         cid: Bytes::from_static(b"abc"),
         metadata: text(&metadata),
         body_is_json: true,
+        is_stream: true,
         body: Bytes::from_static(b"[]"),
     };
     let mut whole = BytesMut::new();
@@ -272,6 +377,7 @@ fn a_request_written_in_place_is_the_same_bytes() {
         deadline_ns: 77,
         cid: "abc",
         body_is_json: true,
+        is_stream: true,
         body_bytes: 2,
     };
     let mut parts = BytesMut::new();
@@ -286,7 +392,7 @@ fn what_breaks_a_limit_is_refused_before_it_is_there() {
     assert!(refused(b"\xff\xff\xff\xff\0\0\0\0").contains("header of 4294967295"));
     assert!(refused(b"\x10\0\0\0\xff\xff\xff\xff").contains("body of 4294967295"));
     assert!(refused(b"\x0f\0\0\0\0\0\0\0").contains("fewer than 16"));
-    assert!(refused(b"\x10\0\0\0\0\0\0\0\x0a").contains("unknown kind 10"));
+    assert!(refused(b"\x10\0\0\0\0\0\0\0\x0e").contains("unknown kind 14"));
     let mut buffer = BytesMut::from(&b"kept"[..]);
     let frame = Frame {
         body: Bytes::from(vec![0; LIMITS.body_bytes + 1]),
@@ -317,7 +423,7 @@ fn a_hello_of_another_version_is_refused() {
 
 fn any_frame() -> impl Strategy<Value = Frame> {
     let bytes = |max| prop::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
-    (0_u8..10, any::<(u8, u16, u32, u64)>(), bytes(200), bytes(3000)).prop_map(
+    (0_u8..14, any::<(u8, u16, u32, u64)>(), bytes(200), bytes(3000)).prop_map(
         |(kind, (flags, code, call, id), tail, body)| Frame {
             kind: Kind::try_from(kind).unwrap(),
             flags,

@@ -28,6 +28,7 @@ impl HostCalls for NoHost {
         HostReturn {
             code: 501,
             tail: json!({}),
+            body_is_json: false,
             body: Bytes::new(),
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
 use crate::deployments::{DeployError, DeploymentSettings, Deployments, SdkFiles};
-use crate::workers::{WorkerSettings, WorkerStatus};
+use crate::workers::{Pool, WorkerSettings, WorkerStatus};
 
 pub(crate) use registry::Registry;
 
@@ -123,6 +123,11 @@ impl Services {
     /// The services that are live, by name; channels are not filled in.
     pub fn list(&self) -> Vec<ServiceSummary> {
         self.registry.list()
+    }
+
+    /// Sends the host's user configuration, which has changed, to all workers.
+    pub fn configure(&self) {
+        self.registry.pools().iter().for_each(Pool::configure);
     }
 
     /// Whether services can be called.

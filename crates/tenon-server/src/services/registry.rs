@@ -140,16 +140,19 @@ impl Registry {
     }
 
     pub(crate) fn workers(&self) -> Vec<WorkerStatus> {
+        self.pools().iter().flat_map(Pool::status).collect()
+    }
+
+    /// The pools that serve, and those that drain.
+    pub(crate) fn pools(&self) -> Vec<Pool> {
         let mut pools = self.live.load().groups.values().cloned().collect::<Vec<_>>();
         pools.extend(lock(&self.older).values().cloned());
-        pools.iter().flat_map(Pool::status).collect()
+        pools
     }
 
     /// Finishes what runs, and ends all workers.
     pub(crate) async fn drain_all(&self) {
-        let mut pools = self.live.load().groups.values().cloned().collect::<Vec<_>>();
-        pools.extend(lock(&self.older).values().cloned());
-        join_all(pools.iter().map(Pool::drain)).await;
+        join_all(self.pools().iter().map(Pool::drain)).await;
     }
 }
 

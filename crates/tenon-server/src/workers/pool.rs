@@ -128,6 +128,11 @@ impl Pool {
     /// Gives a call to a worker, or to the queue before them. Gives it back if the pool has ended.
     pub(crate) fn submit(&self, service: &Arc<ServiceEntry>, call: ServiceCall) -> Result<Answer, Box<ServiceCall>> {
         let (sender, answer) = oneshot::channel();
+        let mut call = call;
+        call.idempotent |= service.idempotent;
+        if let Some(timeout) = service.timeout {
+            call.deadline = call.deadline.min(Instant::now() + timeout);
+        }
         let mut work = Box::new(Work {
             call,
             service: service.clone(),
@@ -140,6 +145,16 @@ impl Pool {
             return Ok(answer);
         }
         self.0.submit(work).map(|()| answer).map_err(|work| Box::new(work.call))
+    }
+
+    /// Sends the host's user configuration, which has changed, to all workers.
+    pub fn configure(&self) {
+        let Some(body) = self.0.host.configuration() else {
+            return;
+        };
+        for worker in self.0.workers.load().iter() {
+            worker.send_configuration(body.clone(), &self.0.shared);
+        }
     }
 
     /// The workers, for people.
@@ -278,6 +293,11 @@ impl Inner {
             connection,
             ready.started,
         ));
+        // Before the first request can be.
+        let configuration = self.host.configuration();
+        if let Some(body) = &configuration {
+            worker.send_configuration(body.clone(), &self.shared);
+        }
         let (sender, ended) = oneshot::channel();
         let tasks = &self.shared.tasks;
         tasks.spawn(reader::watch(ready.child, ready.owner, worker.clone(), sender));
@@ -286,6 +306,13 @@ impl Inner {
             workers.push(worker.clone());
             workers
         });
+        // What changed before it was one of the workers that a change is sent to.
+        let now = self.host.configuration();
+        if let Some(body) = now
+            && configuration.as_ref() != Some(&body)
+        {
+            worker.send_configuration(body, &self.shared);
+        }
         tasks.spawn(reader::read(self.clone(), worker, ready.buffer, ended));
         if self.queue.len() > 0 {
             self.pump_waiting();
@@ -396,6 +423,9 @@ impl Inner {
         // Who has answered the least is the likeliest to have ended the worker; the others only happened to be there.
         let least = left.iter().map(|running| running.work.service.completed()).min();
         for running in left {
+            if let Some(call_id) = running.call_id() {
+                self.host.call_ended(call_id);
+            }
             let mut work = running.work;
             let retries_max = if Some(work.service.completed()) > least {
                 self.shared.settings.bystander_retries_max

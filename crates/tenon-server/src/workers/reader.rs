@@ -108,6 +108,10 @@ fn handle(inner: &Arc<Inner>, worker: &Arc<Worker>, frame: Frame) -> Result<(), 
             log_line(&worker.name, &line);
             Ok(())
         }
+        Message::Metric(metric) => {
+            inner.host.metric(metric);
+            Ok(())
+        }
         _ => Err(Violation::Malformed {
             kind,
             part: "direction",
@@ -122,6 +126,9 @@ fn complete(inner: &Arc<Inner>, worker: &Worker, reply: &ReplyFrame) -> Result<(
         return Ok(());
     };
     running.work.service.learn(running.busy(Instant::now()));
+    if let Some(call_id) = running.call_id() {
+        inner.host.call_ended(call_id);
+    }
     let answer = answer(inner, reply);
     inner.pump_waiting();
     running.work.finish(answer?);
@@ -213,12 +220,14 @@ async fn ask_host(inner: &Inner, facts: HostFacts, call: HostCallFrame) -> HostR
         return refusal(408, "Timeout", "the call's time is up");
     }
     let host_call = HostCall {
+        call_id: facts.call_id,
         cid: facts.cid,
         service: facts.service,
         deployment: inner.shared.deployment,
         depth: facts.depth,
         deadline: facts.deadline,
         request: call.request,
+        body_is_json: call.body_is_json,
         body: call.body,
     };
     // The host ends by the deadline; the second that is added is for one that does not.
@@ -233,6 +242,7 @@ fn refusal(code: u16, kind: &str, text: &str) -> HostReturn {
     HostReturn {
         code,
         tail: serde_json::json!({ "error": text, "type": kind }),
+        body_is_json: false,
         body: Bytes::new(),
     }
 }
@@ -247,6 +257,7 @@ fn send_return(inner: &Inner, worker: &Worker, id: u64, call: u32, answer: HostR
         } else {
             Bytes::from(answer.tail.to_string())
         },
+        body_is_json: answer.body_is_json,
         body: answer.body,
     };
     let mut bytes = BytesMut::with_capacity(64 + frame.tail.len());
@@ -258,6 +269,7 @@ fn send_return(inner: &Inner, worker: &Worker, id: u64, call: u32, answer: HostR
         );
         frame.code = problem.code;
         frame.tail = Bytes::from(problem.tail.to_string());
+        frame.body_is_json = false;
         frame.body = Bytes::new();
         if encode_host_return(&frame, &mut bytes, &inner.shared.limits).is_err() {
             return;

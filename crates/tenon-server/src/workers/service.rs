@@ -38,6 +38,14 @@ pub struct ServiceEntry {
     pub doc: String,
     /// Whether it runs on the worker's event loop.
     pub is_async: bool,
+    /// Whether a call may be repeated when a worker dies in it.
+    pub idempotent: bool,
+    /// How long a call may take at most, if the service says so itself.
+    pub timeout: Option<Duration>,
+    /// The HTTP methods that it answers, if it has a handler for each.
+    pub http_methods: Option<Vec<String>>,
+    /// Whether it reads its input as a stream.
+    pub streams: bool,
     /// Its input as JSON Schema, if it declares one.
     pub input: Option<Value>,
     /// Its output as JSON Schema, if it declares one.
@@ -55,6 +63,10 @@ impl ServiceEntry {
             file: service.file.clone(),
             doc: service.doc.clone().unwrap_or_default(),
             is_async: service.is_async,
+            idempotent: service.idempotent,
+            timeout: service.timeout_ms.map(Duration::from_millis),
+            http_methods: service.http_methods.clone(),
+            streams: service.streams,
             input: service.input.clone(),
             output: service.output.clone(),
             mean_us: AtomicU32::new(0),

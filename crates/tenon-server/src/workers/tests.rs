@@ -97,6 +97,7 @@ impl HostCalls for Mirror {
         HostReturn {
             code: 0,
             tail: json!({ "status": 200, "content_type": "application/json" }),
+            body_is_json: true,
             body: Bytes::from(body.to_string()),
         }
     }

@@ -1,11 +1,12 @@
 //! One worker as the pool sees it: what it runs and what it may still take.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tenon_model::CorrelationId;
-use tenon_protocol::worker::{Frame, Kind, Limits, RequestHead, encode, encode_request};
+use tenon_protocol::worker::{Frame, Kind, Limits, Message, RequestHead, encode, encode_head, encode_request};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +83,8 @@ pub(crate) struct Worker {
     running: [AtomicU32; 3],
     /// Calls that keep a thread, whether they wait or not.
     on_threads: AtomicU32,
+    /// Calls that asked the platform for something.
+    host_callers: AtomicU32,
     accepting: AtomicBool,
     last_used: AtomicU64,
 }
@@ -108,6 +111,8 @@ pub(crate) struct Running {
     class: Class,
     cancelled_at: Option<Instant>,
     host_calls: u32,
+    /// Its number among all calls of the server; none as long as it has not asked the platform for anything.
+    call_id: Option<NonZeroU64>,
     /// Since when it waits for the platform.
     waits_since: Option<Instant>,
     /// How long it has waited for the platform before that.
@@ -115,6 +120,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Its number among all calls of the server, if it asked the platform for anything.
+    pub(crate) fn call_id(&self) -> Option<u64> {
+        self.call_id.map(NonZeroU64::get)
+    }
+
     /// How long its own code has run, one way or another.
     pub(crate) fn busy(&self, now: Instant) -> Duration {
         let waits = self
@@ -128,6 +138,7 @@ impl Running {
 /// What a host call inherits from the call that makes it.
 #[derive(Debug)]
 pub(crate) struct HostFacts {
+    pub(crate) call_id: u64,
     pub(crate) cid: CorrelationId,
     pub(crate) service: String,
     pub(crate) depth: u32,
@@ -173,6 +184,7 @@ impl Worker {
             slots: Mutex::default(),
             running: [const { AtomicU32::new(0) }; 3],
             on_threads: AtomicU32::new(0),
+            host_callers: AtomicU32::new(0),
             accepting: AtomicBool::new(true),
             last_used: AtomicU64::new(0),
         }
@@ -217,6 +229,7 @@ impl Worker {
             deadline_ns: shared.clock.ns(call.deadline),
             cid: call.cid.as_str(),
             body_is_json: call.body_is_json,
+            is_stream: false,
             body_bytes: call.body.len(),
         };
         let metadata = Metadata {
@@ -242,6 +255,7 @@ impl Worker {
             class,
             cancelled_at: None,
             host_calls: 0,
+            call_id: None,
             waits_since: None,
             waited: Duration::ZERO,
         });
@@ -281,8 +295,16 @@ impl Worker {
             running.waits_since = Some(Instant::now());
             self.running[running.class as usize].fetch_sub(1, Ordering::SeqCst);
         }
+        let number = self
+            .host_callers
+            .fetch_add(u32::from(running.call_id.is_none()), Ordering::Relaxed);
+        // No two workers that live at the same time have the same process id.
+        let call_id = *running
+            .call_id
+            .get_or_insert(NonZeroU64::MIN.saturating_add((u64::from(self.pid) << 32) | u64::from(number)));
         let call = &running.work.call;
         Some(HostFacts {
+            call_id: call_id.get(),
             cid: call.cid.clone(),
             service: call.service.clone(),
             depth: call.depth,
@@ -385,6 +407,18 @@ impl Worker {
         let mut bytes = BytesMut::with_capacity(64);
         if encode(frame, &mut bytes, &shared.limits).is_ok() {
             let _ = self.connection.send(bytes, Bytes::new(), &shared.tasks);
+        }
+    }
+
+    /// Sends the user configuration.
+    pub(crate) fn send_configuration(&self, body: Bytes, shared: &Shared) {
+        let frame = Message::Config(Bytes::new()).into_frame();
+        let mut bytes = BytesMut::with_capacity(64);
+        match encode_head(&frame, body.len(), &mut bytes, &shared.limits, |_| Ok(())) {
+            Ok(()) => {
+                let _ = self.connection.send(bytes, body, &shared.tasks);
+            }
+            Err(violation) => tracing::error!(worker = %self.name, "the user configuration is not sent: {violation}"),
         }
     }
 
