@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
 use serde_json::Value;
 use tenon_model::{FieldProblem, Kind, KindConfig, ObjectName, Random, Secret};
 use tokio::time::Instant;
 
-use crate::path::PathPattern;
+use crate::http_route::HttpRoute;
 use crate::settings::Settings;
 
 /// The code of one technology, both directions.
@@ -193,85 +191,6 @@ pub enum ChannelBinding {
     Http(HttpRoute),
     /// Nothing: the channel is switched off.
     Off,
-}
-
-/// A route of the server's HTTP listener: which requests go to which service, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpRoute {
-    /// The method; none takes any.
-    pub method: Option<Method>,
-    /// The path.
-    pub path: PathPattern,
-    /// The service that is called.
-    pub service: String,
-    /// Names of the security objects any of which lets a request in; empty lets in everybody.
-    pub security: Vec<String>,
-    /// How the request's body is read.
-    pub data_format: DataFormat,
-    /// The media type of answers of a service that sets none; without it the data format decides.
-    pub content_type: Option<String>,
-    /// How long a service may take.
-    pub timeout: Duration,
-    /// How large a request's body may be.
-    pub body_limit_bytes: u64,
-    /// Whether parameters of path and query string become part of the service's input.
-    pub merge_params: bool,
-    /// Which wins if path and query string both have a parameter.
-    pub url_params_pri: UrlParamsPriority,
-    /// Which wins if a parameter and the body both have an element.
-    pub params_pri: ParamsPriority,
-}
-
-/// How the body of a request is read, and what answers are by default.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum DataFormat {
-    /// JSON; a body that is not JSON is refused with 400.
-    #[default]
-    Json,
-    /// `application/x-www-form-urlencoded`.
-    Form,
-    /// Bytes, handed to the service as they are.
-    Raw,
-}
-
-impl DataFormat {
-    /// The format's name as services see it; empty for raw.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Form => "form",
-            Self::Raw => "",
-        }
-    }
-}
-
-/// Which wins if path and query string both have a parameter.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum UrlParamsPriority {
-    /// The query string.
-    #[default]
-    QueryOverPath,
-    /// The path.
-    PathOverQuery,
-}
-
-/// Which wins if a parameter and the body both have an element.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ParamsPriority {
-    /// Parameters of path and query string.
-    #[default]
-    ParamsOverMessage,
-    /// The body.
-    MessageOverParams,
 }
 
 /// Reads a resolved body as the config struct of its kind, with that struct's own rules.

@@ -18,6 +18,7 @@
 #[cfg(test)]
 mod behavior;
 mod connector;
+mod http_route;
 mod path;
 mod rest;
 mod settings;
@@ -25,10 +26,14 @@ mod sql;
 mod tls;
 
 pub use connector::{
-    ChannelBinding, Connector, ConnectorError, Credentials, DataFormat, HttpRoute, Outgoing, OutgoingCall,
-    OutgoingContext, OutgoingError, OutgoingReply, ParamsPriority, UrlParamsPriority,
+    ChannelBinding, Connector, ConnectorError, Credentials, Outgoing, OutgoingCall, OutgoingContext, OutgoingError,
+    OutgoingReply,
 };
-pub use path::{InvalidPath, PathPattern, PathSegment};
+pub use http_route::{
+    Cors, CsvFormat, DataFormat, Deprecation, ErrorFormat, HttpRoute, MediaRange, ParamsPriority, ResponseCache,
+    UrlParamsPriority,
+};
+pub use path::{InvalidPath, PathPattern, PathSegment, SegmentPart};
 pub use settings::Settings;
 
 /// Every connector there is. This is the list to which a new one is added.

@@ -206,7 +206,7 @@ impl ObjectWriter {
                     Some(other) if is_written => clashes.push(ObjectProblem {
                         key: key.clone(),
                         field: "path".to_owned(),
-                        message: format!("{other} has the same path and method"),
+                        message: format!("{other} has the same path, method and 'accept'"),
                     }),
                     Some(_) => {}
                 }
@@ -254,7 +254,7 @@ impl ObjectWriter {
         clashes
     }
 
-    /// Method and path of a channel, with the names of parameters left out.
+    /// What no other channel may have as well: path, method and media types.
     fn place_of(&self, key: &ObjectKey, body: &serde_json::Value, resolver: &Resolver) -> Option<String> {
         let kind = self.catalog.get(&key.kind)?;
         let resolved = kind.normalize(&resolver.resolve(kind, body).ok()?).ok()?;
@@ -265,19 +265,9 @@ impl ObjectWriter {
         match bound.ok()? {
             ChannelBinding::Off => None,
             ChannelBinding::Http(route) => {
-                let shape: Vec<&str> = route.path.segments().iter().map(shape_of).collect();
-                let method = route.method.as_ref().map_or("*", http::Method::as_str);
-                Some(format!("{method} /{}", shape.join("/")))
+                Some(route.place())
             }
         }
-    }
-}
-
-fn shape_of(segment: &tenon_connectors::PathSegment) -> &str {
-    match segment {
-        tenon_connectors::PathSegment::Literal(text) => text,
-        tenon_connectors::PathSegment::Param(_) => "{}",
-        tenon_connectors::PathSegment::Rest(_) => "{*}",
     }
 }
 

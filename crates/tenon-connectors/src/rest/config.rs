@@ -1,4 +1,4 @@
-//! The kinds of REST as users see them.
+//! The kind of outgoing REST connections as users see it, and the checks that it shares with channels.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,104 +9,9 @@ use serde::{Deserialize, Serialize};
 use tenon_model::{DurationText, FieldProblem, KindConfig, KindGroup};
 
 use super::target::UrlTemplate;
-use crate::connector::{DataFormat, ParamsPriority, UrlParamsPriority};
-use crate::path::PathPattern;
-
-/// A path on which HTTP clients call a service.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RestChannel {
-    /// Whether it takes requests.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// The path, such as `/customers/{id}`. A parameter takes a whole segment; `{name*}` at the end takes all the rest.
-    pub path: String,
-    /// The only method that it takes; without it, any method.
-    pub method: Option<HttpMethod>,
-    /// The service that is called.
-    #[schemars(extend("x-tenon-service" = true))]
-    pub service: String,
-    /// Security definitions, any of which lets a request in. An empty list lets in everybody.
-    #[serde(default)]
-    #[schemars(extend("x-tenon-reference" = ["api-key", "basic-auth"]))]
-    pub security: Vec<String>,
-    /// How the body of a request is read.
-    #[serde(default)]
-    pub data_format: DataFormat,
-    /// The media type of answers of a service that sets none; without it the data format decides.
-    pub content_type: Option<String>,
-    /// How long the service may take before the caller is answered with 504.
-    #[serde(default = "one_minute")]
-    pub timeout: DurationText,
-    /// How large the body of a request may be, in bytes; more is answered with 413.
-    #[serde(default = "ten_mebibytes")]
-    #[schemars(range(max = 67_108_864_u64))]
-    pub body_limit_bytes: u64,
-    /// Whether parameters of the path and the query string become part of the service's input.
-    #[serde(default = "yes")]
-    pub merge_params: bool,
-    /// Which wins if the path and the query string both have a parameter.
-    #[serde(default)]
-    pub url_params_pri: UrlParamsPriority,
-    /// Which wins if a parameter and the body both have an element.
-    #[serde(default)]
-    pub params_pri: ParamsPriority,
-}
-
-/// Methods that a channel can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum HttpMethod {
-    Get,
-    Post,
-    Put,
-    Patch,
-    Delete,
-    Head,
-    Options,
-}
-
-impl From<HttpMethod> for http::Method {
-    fn from(method: HttpMethod) -> Self {
-        match method {
-            HttpMethod::Get => Self::GET,
-            HttpMethod::Post => Self::POST,
-            HttpMethod::Put => Self::PUT,
-            HttpMethod::Patch => Self::PATCH,
-            HttpMethod::Delete => Self::DELETE,
-            HttpMethod::Head => Self::HEAD,
-            HttpMethod::Options => Self::OPTIONS,
-        }
-    }
-}
 
 /// The largest body that a worker's protocol carries by default; no channel or connection may promise more.
-const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-impl KindConfig for RestChannel {
-    const NAME: &'static str = "rest-channel";
-    const TITLE: &'static str = "REST channel";
-    const GROUP: KindGroup = KindGroup::Channel;
-
-    fn check(&self) -> Vec<FieldProblem> {
-        let mut problems = Vec::new();
-        if !has_variable(&self.path) {
-            if let Err(error) = self.path.parse::<PathPattern>() {
-                problems.push(FieldProblem::new("path", error.to_string()));
-            }
-            if self.path == "/tenon" || self.path.starts_with("/tenon/") {
-                problems.push(FieldProblem::new("path", "paths below /tenon/ are the platform's own"));
-            }
-        }
-        if self.service.trim().is_empty() {
-            problems.push(FieldProblem::new("service", "a channel needs the name of a service"));
-        }
-        check_timeout(&mut problems, "timeout", self.timeout, Duration::from_hours(1));
-        check_body_limit(&mut problems, "body_limit_bytes", self.body_limit_bytes);
-        check_content_type(&mut problems, self.content_type.as_deref());
-        problems
-    }
-}
+pub(super) const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A connection to an HTTP server.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -253,11 +158,11 @@ pub(super) fn is_own_header(name: &HeaderName) -> bool {
 }
 
 /// Whether a text is to be replaced before it is used, so that its form can't be judged yet.
-fn has_variable(text: &str) -> bool {
+pub(super) fn has_variable(text: &str) -> bool {
     text.contains("${") || text.starts_with("secret:")
 }
 
-fn check_timeout(problems: &mut Vec<FieldProblem>, field: &str, value: DurationText, longest: Duration) {
+pub(super) fn check_timeout(problems: &mut Vec<FieldProblem>, field: &str, value: DurationText, longest: Duration) {
     if value.0.is_zero() || value.0 > longest {
         let longest = DurationText(longest);
         problems.push(FieldProblem::new(
@@ -267,13 +172,13 @@ fn check_timeout(problems: &mut Vec<FieldProblem>, field: &str, value: DurationT
     }
 }
 
-fn check_body_limit(problems: &mut Vec<FieldProblem>, field: &str, value: u64) {
+pub(super) fn check_body_limit(problems: &mut Vec<FieldProblem>, field: &str, value: u64) {
     if value > BODY_BYTES_MAX {
         problems.push(FieldProblem::new(field, format!("at most {BODY_BYTES_MAX} (64 MiB)")));
     }
 }
 
-fn check_content_type(problems: &mut Vec<FieldProblem>, value: Option<&str>) {
+pub(super) fn check_content_type(problems: &mut Vec<FieldProblem>, value: Option<&str>) {
     let is_wrong = |text: &str| !has_variable(text) && (HeaderValue::from_str(text).is_err() || !text.contains('/'));
     if value.is_some_and(is_wrong) {
         problems.push(FieldProblem::new(
@@ -283,16 +188,12 @@ fn check_content_type(problems: &mut Vec<FieldProblem>, value: Option<&str>) {
     }
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
 fn twenty() -> u32 {
     20
-}
-
-fn ten_mebibytes() -> u64 {
-    10 * 1024 * 1024
 }
 
 fn sixteen_mebibytes() -> u64 {
@@ -313,10 +214,6 @@ fn ten_seconds() -> DurationText {
 
 fn thirty_seconds() -> DurationText {
     DurationText::from_secs(30)
-}
-
-fn one_minute() -> DurationText {
-    DurationText::from_secs(60)
 }
 
 fn json_media_type() -> String {

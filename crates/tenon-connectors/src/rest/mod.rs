@@ -1,6 +1,7 @@
 //! REST: channels that HTTP clients call, and connections to HTTP servers.
 
 mod channel;
+mod channel_config;
 mod client;
 mod config;
 mod connect;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tenon_model::{Kind, KindConfig, ObjectName};
 
-use self::config::{RestChannel, RestOutgoing};
+use self::channel_config::RestChannel;
+use self::config::RestOutgoing;
 use self::outgoing::RestConnection;
 use crate::connector::{ChannelBinding, Connector, ConnectorError, Outgoing, OutgoingContext, read_body};
 

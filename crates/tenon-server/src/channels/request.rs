@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use tenon_connectors::{DataFormat, ParamsPriority, PathSegment, UrlParamsPriority};
+use tenon_connectors::{DataFormat, ParamsPriority, UrlParamsPriority};
 use tenon_model::{FieldProblem, Problem};
 
 use super::router::{Route, percent_decode};
@@ -21,7 +21,11 @@ pub(super) struct ReadBody {
 
 /// Reads the body within the channel's limit.
 pub(super) async fn read_body(route: &Route, parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {
-    let limit = usize::try_from(route.http.body_limit_bytes).unwrap_or(usize::MAX);
+    let limit = route
+        .http
+        .body_limit_bytes
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX);
     let too_large = || {
         Problem::new(
             413,
@@ -69,7 +73,7 @@ pub(super) fn check_body(route: &Route, body: Bytes) -> Result<ReadBody, Problem
                 is_json: true,
             })
         }
-        DataFormat::Form | DataFormat::Raw => Ok(ReadBody {
+        DataFormat::Form | DataFormat::Csv | DataFormat::Xml | DataFormat::Raw => Ok(ReadBody {
             bytes: body,
             is_json: false,
         }),
@@ -78,10 +82,7 @@ pub(super) fn check_body(route: &Route, body: Bytes) -> Result<ReadBody, Problem
 
 /// Collects what a service may want to know of the request.
 pub(super) fn facts(route: &Route, parts: &Parts, values: Vec<String>, remote: String) -> HttpFacts {
-    let names = route.http.path.segments().iter().filter_map(|segment| match segment {
-        PathSegment::Literal(_) => None,
-        PathSegment::Param(name) | PathSegment::Rest(name) => Some(name.clone()),
-    });
+    let names = route.http.path.params().map(str::to_owned);
     HttpFacts {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),

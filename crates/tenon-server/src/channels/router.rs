@@ -96,6 +96,7 @@ impl Router {
             match segment {
                 PathSegment::Literal(text) => node = node.literals.entry(text.as_str().into()).or_default(),
                 PathSegment::Param(_) => node = node.param.get_or_insert_default(),
+                PathSegment::Mixed(_) => return false,
                 PathSegment::Rest(_) => return insert_unless_taken(&mut node.rest, route),
             }
         }
@@ -193,23 +194,12 @@ pub(super) fn percent_decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn route(channel: &str, method: Option<Method>, path: &str) -> Arc<Route> {
         let http = HttpRoute {
             method,
-            path: path.parse().unwrap(),
-            service: String::new(),
-            security: Vec::new(),
-            data_format: tenon_connectors::DataFormat::Json,
-            content_type: None,
-            timeout: Duration::from_secs(1),
-            body_limit_bytes: 1,
-            merge_params: true,
-            url_params_pri: tenon_connectors::UrlParamsPriority::QueryOverPath,
-            params_pri: tenon_connectors::ParamsPriority::ParamsOverMessage,
+            ..HttpRoute::new(path.parse().unwrap(), "")
         };
         Arc::new(Route {
             channel: channel.to_owned(),

@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use self::server::{Server, certificate};
-use super::config::{RestChannel, RestOutgoing};
+use super::channel_config::RestChannel;
+use super::config::RestOutgoing;
 use crate::behavior::{OtherSide, connect, context, outgoing_suite};
 use crate::connector::{ChannelBinding, Connector, ConnectorError, Credentials, OutgoingCall, OutgoingError};
 
@@ -119,6 +120,43 @@ fn wrong_bodies_are_refused_with_their_field() {
             json!({"path": "/a", "service": "s", "content_type": "json"}),
             "content_type",
         ),
+        (json!({"path": "/a", "service": "s", "accept": "json"}), "accept"),
+        (
+            json!({"path": "/a", "service": "s", "csv": {"delimiter": "é"}}),
+            "csv.delimiter",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "cors": {"origins": []}}),
+            "cors.origins",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "cors": {"origins": ["https://a.b", "a.b"]}}),
+            "cors.origins[1]",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "cors": {"origins": ["*"], "credentials": true}}),
+            "cors.credentials",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "cache": {"ttl": "0s"}}),
+            "cache.ttl",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "cache": {"vary_by_headers": ["*"]}}),
+            "cache.vary_by_headers[0]",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "cache": {}, "stream": true}),
+            "cache",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "idempotency_key": true, "stream": true}),
+            "idempotency_key",
+        ),
+        (
+            json!({"path": "/a", "service": "s", "deprecated": {"sunset": "soon"}}),
+            "deprecated.sunset",
+        ),
     ] {
         assert_eq!(
             field_of(Kind::of::<RestChannel>().check(&body)).as_deref(),
@@ -156,6 +194,10 @@ fn a_channel_becomes_a_route_or_nothing() {
     let body = json!({
         "path": "/a/{id}", "method": "POST", "service": "s", "security": ["k"], "data_format": "form",
         "timeout": "5s", "merge_params": false, "url_params_pri": "path-over-query", "params_pri": "message-over-params",
+        "match_slash": true, "accept": "text/*", "csv": {"delimiter": ";"}, "compression": false, "errors": "zato",
+        "cors": {"origins": ["https://*.example.com"]}, "cache": {"vary_by_headers": ["Accept-Language"]},
+        "idempotency_key": {"ttl": "1h"}, "rate_limit": "slow", "include_in_openapi": false,
+        "deprecated": {"since": "2026-03-01", "sunset": "2026-09-01T12:00:00Z", "successor": "/b"},
     });
     let ChannelBinding::Http(route) = bind(&body).unwrap() else {
         panic!("no route")
