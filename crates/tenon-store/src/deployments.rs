@@ -188,6 +188,8 @@ pub enum DeploymentRequest {
     },
     /// See [`Store::deployments`].
     List {
+        /// Of which worker group; none: of all.
+        group: Option<String>,
         /// Numbers below this one; none: from the newest.
         after: Option<u64>,
         /// How many at most.
@@ -203,6 +205,8 @@ pub enum DeploymentRequest {
         /// Of which worker group.
         group: String,
     },
+    /// See [`Store::live_deployments`].
+    AllLive,
     /// See [`Store::deployment_files`].
     Files {
         /// Which one.
@@ -249,6 +253,7 @@ impl DeploymentRequest {
             DeploymentRequest::List { .. }
             | DeploymentRequest::Get { .. }
             | DeploymentRequest::Live { .. }
+            | DeploymentRequest::AllLive
             | DeploymentRequest::Files { .. }
             | DeploymentRequest::Preparations { .. }
             | DeploymentRequest::FolderImports { .. } => RequestClass::Read,
@@ -298,9 +303,15 @@ impl Store {
         answer!(self, request, Reply::Deployments(DeploymentReply::Done) => ())
     }
 
-    /// Deployments, the newest first: those below `after`, or the newest.
-    pub async fn deployments(&self, after: Option<u64>, limit: u32) -> Result<Vec<DeploymentSummary>, StoreError> {
-        let request = DeploymentRequest::List { after, limit };
+    /// Deployments of a worker group, or of all, the newest first: those below `after`, or the newest.
+    pub async fn deployments(
+        &self,
+        group: Option<&str>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<DeploymentSummary>, StoreError> {
+        let group = group.map(str::to_owned);
+        let request = DeploymentRequest::List { group, after, limit };
         answer!(self, request, Reply::Deployments(DeploymentReply::List(list)) => list)
     }
 
@@ -316,6 +327,11 @@ impl Store {
             group: group.to_owned(),
         };
         answer!(self, request, Reply::Deployments(DeploymentReply::One(record)) => record.map(|record| *record))
+    }
+
+    /// The deployments that serve, one of each worker group that has any, by number.
+    pub async fn live_deployments(&self) -> Result<Vec<DeploymentSummary>, StoreError> {
+        answer!(self, DeploymentRequest::AllLive, Reply::Deployments(DeploymentReply::List(list)) => list)
     }
 
     /// The files of a deployment with their contents.

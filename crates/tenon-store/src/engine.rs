@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 use tenon_model::{Clock, InstanceId, OperationId, Random, Revision, Timestamp};
 use tokio::sync::{broadcast, watch};
 
+use crate::background::{BackgroundReply, BackgroundRequest};
+use crate::cache::{CacheReply, CacheRequest};
 use crate::deployments::{DeploymentReply, DeploymentRequest};
 use crate::error::StoreError;
 use crate::leases::{LeaseReply, LeaseRequest};
+use crate::locks::{LockReply, LockRequest};
 use crate::members::{MemberReply, MemberRequest};
 use crate::objects::{ObjectReply, ObjectRequest};
+use crate::quotas::{QuotaReply, QuotaRequest};
 use crate::runs::{RunReply, RunRequest};
 use crate::secrets::{SecretReply, SecretRequest};
 use crate::settings::{ClientSettings, SqliteSettings};
@@ -159,13 +163,21 @@ pub enum Request {
     Users(UserRequest),
     /// About secrets.
     Secrets(SecretRequest),
+    /// About locks of services.
+    Locks(LockRequest),
+    /// About background calls.
+    Background(BackgroundRequest),
+    /// About the cache.
+    Cache(CacheRequest),
+    /// About quotas.
+    Quotas(QuotaRequest),
 }
 
 impl Request {
     /// How the request is handled.
     pub fn class(&self) -> RequestClass {
         match self {
-            Request::Now => RequestClass::Memory,
+            Request::Now | Request::Cache(_) | Request::Quotas(_) => RequestClass::Memory,
             Request::Objects(request) => request.class(),
             Request::Deployments(request) => request.class(),
             Request::Runs(request) => request.class(),
@@ -173,6 +185,8 @@ impl Request {
             Request::Leases(request) => request.class(),
             Request::Users(request) => request.class(),
             Request::Secrets(request) => request.class(),
+            Request::Locks(request) => request.class(),
+            Request::Background(request) => request.class(),
         }
     }
 }
@@ -196,6 +210,14 @@ pub enum Reply {
     Users(UserReply),
     /// About secrets.
     Secrets(SecretReply),
+    /// About locks of services.
+    Locks(LockReply),
+    /// About background calls.
+    Background(BackgroundReply),
+    /// About the cache.
+    Cache(CacheReply),
+    /// About quotas.
+    Quotas(QuotaReply),
 }
 
 impl Reply {
@@ -233,6 +255,10 @@ part_of_request_and_reply! {
     Leases: LeaseRequest, LeaseReply;
     Users: UserRequest, UserReply;
     Secrets: SecretRequest, SecretReply;
+    Locks: LockRequest, LockReply;
+    Background: BackgroundRequest, BackgroundReply;
+    Cache: CacheRequest, CacheReply;
+    Quotas: QuotaRequest, QuotaReply;
 }
 
 /// Something changed; told after it is on disk. Events are hints: several changes may make one, and none is kept for those
@@ -251,6 +277,10 @@ pub enum Event {
     Members,
     /// A secret was written or removed.
     Secrets,
+    /// A background call was put, ended or became due: something may be claimable.
+    Background,
+    /// A lock became free.
+    Locks,
     /// Events may have been missed: reload everything.
     Reconnected,
 }

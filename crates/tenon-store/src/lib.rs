@@ -10,12 +10,17 @@
 //! No decision about time is taken outside: who holds a lease, whose claim has expired and who is dead is judged by the clock
 //! that the engine was given, in the transaction that needs to know.
 
+mod background;
+mod cache;
 mod deployments;
 mod engine;
 mod error;
 mod leases;
+mod locks;
 mod members;
+mod memory;
 mod objects;
+mod quotas;
 mod runs;
 mod secrets;
 mod settings;
@@ -26,6 +31,11 @@ mod users;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+pub use background::{
+    BackgroundClaim, BackgroundClaimer, BackgroundOutcome, BackgroundReply, BackgroundRequest, BackgroundState,
+    BackgroundSummary, ClaimedBackground, NewBackground,
+};
+pub use cache::{CacheAction, CacheEntry, CacheFilter, CacheMatch, CacheReply, CacheRequest, CacheValue};
 pub use deployments::{
     DEFAULT_GROUP, DeploymentFile, DeploymentRecord, DeploymentReply, DeploymentRequest, FileHash, NewDeployment,
     Preparation, PreparationState, ServiceRecord,
@@ -33,13 +43,15 @@ pub use deployments::{
 pub use engine::{Call, Engine, Event, Events, Reply, Request, RequestClass, Store};
 pub use error::StoreError;
 pub use leases::{Lease, LeaseReply, LeaseRequest};
+pub use locks::{Lock, LockReply, LockRequest, LockTry};
 pub use members::{MemberReply, MemberRequest};
 pub use objects::{AuditEntry, ObjectChange, ObjectDelta, ObjectReply, ObjectRequest, ObjectSet, WrittenObjects};
+pub use quotas::{QuotaGrant, QuotaKind, QuotaReply, QuotaRequest, QuotaSpec, QuotaUnit};
 pub use runs::{
     ClaimedRun, FinishedRun, JobCursor, NewRun, OnLost, Overlap, PlanStep, RunReply, RunRequest, RunRetention,
 };
 pub use secrets::{SealedSecret, SecretReply, SecretRequest};
-pub use settings::{ClientSettings, SocketSettings, SqliteSettings};
+pub use settings::{CacheSettings, ClientSettings, SocketSettings, SqliteSettings};
 pub use socket::{RemoteEngine, StoreServer};
 pub use sqlite::SqliteEngine;
 pub use users::{SessionRecord, User, UserReply, UserRequest};

@@ -43,6 +43,18 @@ pub struct SqliteSettings {
     pub lost_attempts_max: u32,
     /// How long after a start of the store claims of before live on at least, since nobody could renew them meanwhile.
     pub claim_grace: DurationText,
+    /// How many background calls may be open (wait, or are being run); more are refused.
+    pub background_open_max: u64,
+    /// How long background calls that failed are kept for people to see.
+    pub background_failed_kept: DurationText,
+    /// How many background calls that failed are kept.
+    pub background_failed_max: u64,
+    /// How many locks may be held or waited for.
+    pub locks_max: u64,
+    /// How many quotas are kept count of; of more, those that are whole again soonest begin anew.
+    pub quota_keys_max: usize,
+    /// Of the cache.
+    pub cache: CacheSettings,
 }
 
 impl Default for SqliteSettings {
@@ -65,6 +77,40 @@ impl Default for SqliteSettings {
             waiting_runs_max: 1_000,
             lost_attempts_max: 10,
             claim_grace: DurationText::from_secs(10),
+            background_open_max: 100_000,
+            background_failed_kept: DurationText::from_secs(7 * 86_400),
+            background_failed_max: 10_000,
+            locks_max: 100_000,
+            quota_keys_max: 100_000,
+            cache: CacheSettings::default(),
+        }
+    }
+}
+
+/// Of the cache that services share, in the memory of the process that has the files open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// How large all caches are together; what was not used for longest goes first.
+    pub bytes_max: usize,
+    /// How many values all caches have together.
+    pub entries_max: usize,
+    /// How long a key may be.
+    pub key_max_bytes: usize,
+    /// How large one value may be.
+    pub value_max_bytes: usize,
+    /// How large values may be together that are asked for at once.
+    pub answer_max_bytes: usize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            bytes_max: 128 * 1024 * 1024,
+            entries_max: 500_000,
+            key_max_bytes: 4 * 1024,
+            value_max_bytes: 16 * 1024 * 1024,
+            answer_max_bytes: 32 * 1024 * 1024,
         }
     }
 }

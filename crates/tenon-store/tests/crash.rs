@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde_json::json;
 use tenon_model::{InstanceId, ManualRandom, ObjectKey, OperationId, Random, SystemClock, SystemRandom, Timestamp};
 use tenon_store::{
-    Call, ClientSettings, Event, NewRun, ObjectChange, ObjectRequest, OnLost, Overlap, Request, RunRequest,
-    SocketSettings, SqliteEngine, SqliteSettings, Store, StoreServer,
+    BackgroundRequest, Call, ClientSettings, Event, NewBackground, NewRun, ObjectChange, ObjectRequest, OnLost,
+    Overlap, Request, RunRequest, SocketSettings, SqliteEngine, SqliteSettings, Store, StoreServer,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -77,8 +77,24 @@ fn connect(dir: &Path, number: usize) -> Store {
     )
 }
 
-/// A write that says under which operation it was done: as the actor of a change, or as the service of a run.
+/// A write that says under which operation it was done: as the actor of a change, the service of a run, or the
+/// correlation id of a background call.
 fn write_of(id: &OperationId, number: u64) -> Request {
+    if number.is_multiple_of(4) {
+        let call = NewBackground {
+            cid: id.to_string(),
+            service: "a.service".to_owned(),
+            step: json!(null),
+            payload: "null".into(),
+            delay_ms: 0,
+        };
+        return BackgroundRequest::Put {
+            calls: vec![call],
+            then: None,
+            claimer: None,
+        }
+        .into();
+    }
     if number.is_multiple_of(3) {
         let run = NewRun {
             job: format!("job-{id}"),
@@ -127,7 +143,12 @@ async fn write_until_told(store: Store, seen: Arc<Seen>, writer: u64) {
         match store.engine().execute(call).await {
             Ok(_) => {
                 let mut file = seen.acknowledged.lock().unwrap();
-                writeln!(file, "{id} {}", number % 3).unwrap();
+                let kind = match number {
+                    _ if number.is_multiple_of(4) => "background",
+                    _ if number.is_multiple_of(3) => "run",
+                    _ => "objects",
+                };
+                writeln!(file, "{id} {kind}").unwrap();
                 file.sync_data().unwrap();
             }
             // Nobody may be told that a write failed that was repeated under its id.
@@ -183,6 +204,21 @@ async fn a_killed_store_loses_nothing_and_does_nothing_twice() {
     assert_eq!(unknown, 0, "the store was away for much less than a call may take");
 }
 
+async fn background_by_cid(store: &Store) -> BTreeMap<String, u64> {
+    let mut count_by_cid: BTreeMap<String, u64> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let calls = store.background(None, after, 5_000).await.unwrap();
+        let Some(last) = calls.last() else {
+            return count_by_cid;
+        };
+        after = Some(last.id);
+        for call in calls {
+            *count_by_cid.entry(call.cid).or_default() += 1;
+        }
+    }
+}
+
 async fn check(store: &Store, acknowledged: &Path) -> usize {
     let mut changes_by_actor: BTreeMap<String, u64> = BTreeMap::new();
     let mut after = None;
@@ -200,12 +236,19 @@ async fn check(store: &Store, acknowledged: &Path) -> usize {
     let shared = ObjectKey::new("sample", "shared".parse().unwrap());
     let shared = store.object(&shared).await.unwrap().unwrap();
     assert_eq!(shared.version, changes_by_actor.len() as u64);
+    let background = background_by_cid(store).await;
     let mut count = 0;
     for line in BufReader::new(File::open(acknowledged).unwrap()).lines() {
         let line = line.unwrap();
         let (id, kind) = line.split_once(' ').unwrap();
         count += 1;
-        if kind == "0" {
+        if kind == "background" {
+            assert_eq!(
+                background.get(id),
+                Some(&1),
+                "background call {id} was acknowledged and is not there once"
+            );
+        } else if kind == "run" {
             let runs = store.runs(&format!("job-{id}"), None, 10).await.unwrap();
             assert_eq!(runs.len(), 1, "run of operation {id}");
         } else {

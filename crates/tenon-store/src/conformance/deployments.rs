@@ -66,6 +66,30 @@ pub(super) async fn numbers_grow_and_one_is_live(subject: Subject) -> Result<(),
     Ok(())
 }
 
+pub(super) async fn each_group_has_its_own(subject: Subject) -> Result<(), StoreError> {
+    let store = &subject.store;
+    let of_default = prepare(store, "one").await?;
+    let mut other = new(&[("a.py", "other")]);
+    other.group = "other".to_owned();
+    let of_other = store.begin_deployment(other, DeploymentState::Preparing).await?;
+    assert_eq!(store.live_deployments().await?, []);
+    store.commit_deployment(of_other).await?;
+    store.commit_deployment(of_default).await?;
+    let newer = prepare(store, "two").await?;
+    store.commit_deployment(newer).await?;
+    let live = store.live_deployments().await?;
+    let live: Vec<_> = live.iter().map(|one| (one.number, one.group.as_str())).collect();
+    assert_eq!(live, [(of_other, "other"), (newer, DEFAULT_GROUP)]);
+    let numbers = async |group: Option<&str>| -> Result<Vec<u64>, StoreError> {
+        let listed = store.deployments(group, None, 9).await?;
+        Ok(listed.iter().map(|one| one.number).collect())
+    };
+    assert_eq!(numbers(Some("other")).await?, [of_other]);
+    assert_eq!(numbers(Some(DEFAULT_GROUP)).await?, [newer, of_default]);
+    assert_eq!(numbers(None).await?, [newer, of_other, of_default]);
+    Ok(())
+}
+
 pub(super) async fn an_older_one_does_not_overtake(subject: Subject) -> Result<(), StoreError> {
     let store = &subject.store;
     let older = prepare(store, "one").await?;
@@ -92,7 +116,7 @@ pub(super) async fn a_refused_one_keeps_its_reasons(subject: Subject) -> Result<
     let mut seen_only = new(&[]);
     seen_only.refused.push(refused_file());
     let seen_only = store.begin_deployment(seen_only, DeploymentState::Refused).await?;
-    assert_eq!(store.deployments(None, 1).await?[0].number, seen_only);
+    assert_eq!(store.deployments(None, None, 1).await?[0].number, seen_only);
     let refused = store.refuse_deployment(99, Vec::new()).await;
     assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");
     Ok(())
@@ -119,7 +143,7 @@ pub(super) async fn files_come_back_as_they_were(subject: Subject) -> Result<(),
         ("lib/b.py".to_owned(), 4),
     ];
     assert_eq!(hashes, expected);
-    assert_eq!(store.deployments(None, 9).await?, [record.summary()]);
+    assert_eq!(store.deployments(None, None, 9).await?, [record.summary()]);
     let mut wrong = deployment.clone();
     wrong.files[0].sha256 = DeploymentFile::hash(b"other");
     let wrong = store.begin_deployment(wrong, DeploymentState::Preparing).await;
@@ -144,7 +168,7 @@ pub(super) async fn old_ones_are_pruned(subject: Subject) -> Result<(), StoreErr
     }
     assert_eq!(store.prune_deployments().await?, 2, "three that are not live are kept");
     let left: Vec<u64> = store
-        .deployments(None, 10)
+        .deployments(None, None, 10)
         .await?
         .iter()
         .map(|one| one.number)
@@ -174,9 +198,14 @@ pub(super) async fn paging_goes_backwards(subject: Subject) -> Result<(), StoreE
     for content in ["1", "2", "3"] {
         prepare(store, content).await?;
     }
-    let first: Vec<u64> = store.deployments(None, 2).await?.iter().map(|one| one.number).collect();
+    let first: Vec<u64> = store
+        .deployments(None, None, 2)
+        .await?
+        .iter()
+        .map(|one| one.number)
+        .collect();
     let second: Vec<u64> = store
-        .deployments(Some(2), 2)
+        .deployments(None, Some(2), 2)
         .await?
         .iter()
         .map(|one| one.number)

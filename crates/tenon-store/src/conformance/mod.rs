@@ -3,11 +3,15 @@
 //! An engine's tests make a [`Subject`] for each of [`BEHAVIOURS`] and run it: [`failures`] does. A behaviour may fail by an
 //! error or by a panic of an assertion.
 
+mod background;
+mod cache;
 mod deployments;
 mod leases;
+mod locks;
 mod members;
 mod objects;
 mod operations;
+mod quotas;
 mod runs;
 mod runs_ended;
 mod secrets;
@@ -27,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::{Engine, Event, Events, Store};
 use crate::error::StoreError;
-use crate::settings::SqliteSettings;
+use crate::settings::{CacheSettings, SqliteSettings};
 
 /// When the clock of a subject starts.
 pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -40,6 +44,16 @@ pub fn settings() -> SqliteSettings {
         waiting_runs_max: 50,
         lost_attempts_max: 3,
         member_timeout: DurationText::from_secs(5),
+        background_open_max: 50,
+        background_failed_max: 5,
+        quota_keys_max: 50,
+        cache: CacheSettings {
+            bytes_max: 10_000,
+            entries_max: 4,
+            key_max_bytes: 100,
+            value_max_bytes: 8_500,
+            answer_max_bytes: 10_000,
+        },
         ..SqliteSettings::default()
     }
 }
@@ -95,7 +109,8 @@ behaviours! {
     objects: a_write_makes_one_revision, writes_are_all_or_nothing, versions_guard_writes,
         a_delta_tells_what_changed, a_log_that_was_trimmed_says_so, changes_are_recorded, changes_are_announced,
         removing_nothing_is_an_error;
-    deployments: numbers_grow_and_one_is_live, an_older_one_does_not_overtake, a_refused_one_keeps_its_reasons,
+    deployments: numbers_grow_and_one_is_live, each_group_has_its_own, an_older_one_does_not_overtake,
+        a_refused_one_keeps_its_reasons,
         files_come_back_as_they_were, old_ones_are_pruned, imports_are_remembered, paging_goes_backwards;
     runs: plans_are_fenced_by_the_lease, plans_are_fenced_by_the_cursor, an_instant_has_one_run,
         a_run_is_given_to_one_server, runs_wait_until_they_are_due, an_open_run_makes_the_next_one_skip,
@@ -109,6 +124,13 @@ behaviours! {
     members: silence_is_death, a_lost_connection_is_death, only_the_present_life_can_be_lost,
         members_are_announced, a_forgotten_member_comes_back;
     leases: one_holds_it, epochs_grow_when_it_changes_hands, an_ended_lease_is_not_renewed, a_released_lease_is_free;
+    locks: one_call_holds_it, tokens_only_grow, the_server_that_waited_goes_first,
+        a_dead_server_s_locks_are_free_at_once;
+    background: a_call_is_given_to_one_server, who_puts_a_call_can_have_it_at_once, what_follows_is_put_with_the_end,
+        one_waits_for_others, a_claim_ends_by_time, a_dead_server_s_calls_are_free_at_once, a_call_can_be_put_back,
+        failed_calls_are_kept_for_a_while, too_many_open_calls_are_refused;
+    cache: values_are_kept_until_they_end, keys_are_chosen, numbers_are_added_to, what_is_used_least_is_evicted;
+    quotas: a_bucket_fills_steadily, a_window_begins_with_its_unit, keys_are_bounded;
     users: users_are_kept, sessions_end, a_new_password_ends_sessions;
     secrets: secrets_are_kept_sealed;
     operations: a_repeated_write_is_done_once, an_error_is_not_remembered, many_writers_lose_nothing;

@@ -29,7 +29,11 @@ statements! {
     REFUSE = "UPDATE deployments SET state = 'refused', refused = ?2 WHERE number = ?1";
     LIST = "SELECT number, worker_group, state, source, created_at, \
         (SELECT count(*) FROM deployment_files WHERE deployment_files.number = deployments.number), \
-        services_count, refused FROM deployments WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+        services_count, refused FROM deployments WHERE number < ?1 AND (?3 IS NULL OR worker_group = ?3) \
+        ORDER BY number DESC LIMIT ?2";
+    ALL_LIVE = "SELECT number, worker_group, state, source, created_at, \
+        (SELECT count(*) FROM deployment_files WHERE deployment_files.number = deployments.number), \
+        services_count, refused FROM deployments WHERE state = 'live' ORDER BY number";
     GET = "SELECT number, worker_group, state, source, created_at, live_at, refused, services \
         FROM deployments WHERE number = ?1";
     HASHES = "SELECT path, deployment_files.sha256, size_bytes FROM deployment_files \
@@ -91,10 +95,12 @@ pub(super) fn write(context: &mut WriteContext<'_>, request: &DeploymentRequest)
 pub(super) fn read(context: &ReadContext<'_>, request: &DeploymentRequest) -> DbResult<DeploymentReply> {
     let db = context.db;
     match request {
-        DeploymentRequest::List { after, limit } => {
+        DeploymentRequest::List { group, after, limit } => {
             let below = after.unwrap_or(i64::MAX as u64);
-            db.all(LIST, params![below, limit], summary).map(DeploymentReply::List)
+            db.all(LIST, params![below, limit, group], summary)
+                .map(DeploymentReply::List)
         }
+        DeploymentRequest::AllLive => db.all(ALL_LIVE, [], summary).map(DeploymentReply::List),
         DeploymentRequest::Get { number } => record(db, *number).map(DeploymentReply::One),
         DeploymentRequest::Live { group } => {
             let number: Option<u64> = db.one(LIVE_NUMBER, [group], |row| row.get(0))?;

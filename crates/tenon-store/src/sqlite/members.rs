@@ -9,6 +9,7 @@ use tenon_model::{InstanceId, Member, MemberState, Timestamp};
 
 use super::connection::{Db, DbResult, json_column, statements, to_json};
 use super::writer::{Change, WriteContext, not_a_write};
+use super::{background, locks};
 use crate::members::{MemberReply, MemberRequest};
 
 statements! {
@@ -26,6 +27,15 @@ struct Known {
     lost: bool,
     /// It was dead when that was last looked at.
     judged_dead: bool,
+}
+
+/// What was found out about members.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// Whether somebody died or came back since the last time.
+    pub(super) news: bool,
+    /// Who died.
+    pub(super) dead: Vec<Member>,
 }
 
 /// All members.
@@ -109,16 +119,19 @@ impl Members {
         members.collect()
     }
 
-    /// Looks who died by silence; true if somebody did since the last time.
-    pub(super) fn judge(&self, now: Timestamp) -> bool {
+    /// Looks who died by silence.
+    pub(super) fn judge(&self, now: Timestamp) -> Judged {
         let mut known = self.lock();
-        let mut news = false;
+        let mut judged = Judged::default();
         for entry in known.values_mut() {
             let dead = entry.lost || self.is_silent(&entry.member, now);
-            news |= dead != entry.judged_dead;
+            judged.news |= dead != entry.judged_dead;
+            if dead && !entry.judged_dead {
+                judged.dead.push(entry.member.clone());
+            }
             entry.judged_dead = dead;
         }
-        news
+        judged
     }
 
     fn is_silent(&self, member: &Member, now: Timestamp) -> bool {
@@ -138,9 +151,11 @@ fn same_news(before: &Member, after: &Member) -> bool {
     *before == after
 }
 
-/// Keeps what a member said of itself.
+/// Keeps what a member said of itself. What a life had that is over is given to others.
 pub(super) fn keep(context: &mut WriteContext<'_>, member: &Member, dead: bool) -> DbResult<()> {
     context.db.run(KEEP, params![member.name, to_json(member)?, dead])?;
+    background::free_of_dead(context, &member.name, &member.instance, dead)?;
+    locks::free_of_dead(context, &member.name, &member.instance, dead)?;
     context.changes.add(Change::Members);
     Ok(())
 }

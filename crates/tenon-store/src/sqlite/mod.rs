@@ -3,11 +3,13 @@
 //! One thread writes (`writer`), a few read (`readers`); members are kept in memory (`members`). Every statement is named
 //! with `statements!` in the file of the thing that it is about.
 
+mod background;
 mod connection;
 mod counters;
 mod deployments;
 mod leases;
 mod lock;
+mod locks;
 mod members;
 mod objects;
 mod operations;
@@ -36,6 +38,7 @@ use self::writer::{Job, Work, Writer};
 use crate::engine::{Call, Engine, Event, Reply, Request, RequestClass};
 use crate::error::StoreError;
 use crate::members::{MemberReply, MemberRequest};
+use crate::memory::{Cache, Quotas};
 use crate::settings::SqliteSettings;
 
 /// The name of the file in its directory.
@@ -47,6 +50,8 @@ pub struct SqliteEngine {
     writes: mpsc::Sender<Job>,
     reads: mpsc::Sender<ReadJob>,
     members: Members,
+    cache: Cache,
+    quotas: Quotas,
     clock: Arc<dyn Clock>,
     events: broadcast::Sender<Event>,
     failure: watch::Receiver<Option<StoreError>>,
@@ -76,9 +81,12 @@ impl SqliteEngine {
         let connection = connection::open_writer(path)?;
         schema::migrate(&connection, path)?;
         runs::extend_claims(&connection, &settings, clock.now())?;
+        background::extend_claims(&connection, &settings, clock.now())?;
         let members = Members::load(&connection, settings.member_timeout.0, clock.now())?;
         let (writes, write_queue) = mpsc::channel(settings.write_queue_max.max(1));
         let (reads, read_queue) = mpsc::channel(settings.read_queue_max.max(1));
+        let cache = Cache::new(settings.cache.clone());
+        let quotas = Quotas::new(settings.quota_keys_max);
         let (failed, failure) = watch::channel(None);
         let events = broadcast::Sender::new(settings.events_max.max(1));
         readers::start(path, settings.readers, read_queue, &clock, lock)?;
@@ -96,6 +104,8 @@ impl SqliteEngine {
             writes,
             reads,
             members,
+            cache,
+            quotas,
             clock,
             events,
             failure,
@@ -137,6 +147,8 @@ impl SqliteEngine {
                 }
                 Ok(MemberReply::Done.into())
             }
+            Request::Cache(request) => self.cache.answer(request, now).map(Into::into),
+            Request::Quotas(request) => self.quotas.answer(request, now).map(Into::into),
             Request::Members(MemberRequest::List) => Ok(MemberReply::List(self.members.list(now)).into()),
             _ => Err(StoreError::Invalid(
                 "the request is not answered from memory".to_owned(),
@@ -179,9 +191,20 @@ impl Engine for SqliteEngine {
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {
-        if self.members.judge(self.clock.now()) {
+        let now = self.clock.now();
+        let judged = self.members.judge(now);
+        if judged.news {
             let _ = self.events.send(Event::Members);
         }
+        for member in judged.dead {
+            // What it had is given to others.
+            self.write(Work::KeepMember {
+                member: Box::new(member),
+                dead: true,
+            })
+            .await?;
+        }
+        self.cache.tidy(now);
         self.write(Work::Maintain).await.map(|_| ())
     }
 

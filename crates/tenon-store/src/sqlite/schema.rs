@@ -8,7 +8,10 @@ use super::connection::DbError;
 use crate::error::StoreError;
 
 /// One script for each schema version, in order. A script that has been released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_background.sql"),
+];
 
 /// Marks the file as ours: "Teno".
 const APPLICATION_ID: i64 = 0x5465_6e6f;

@@ -26,9 +26,13 @@ fn every_statement_can_be_prepared() {
     let connection = Connection::open_in_memory().unwrap();
     schema::migrate(&connection, Path::new("memory")).unwrap();
     let files = [
+        background::STATEMENTS,
+        background::CLAIM,
+        background::FINISH,
         counters::STATEMENTS,
         deployments::STATEMENTS,
         leases::STATEMENTS,
+        locks::STATEMENTS,
         members::STATEMENTS,
         objects::STATEMENTS,
         operations::STATEMENTS,

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::connection::{Db, DbError, DbResult, statements};
 use super::lock::StoreLock;
-use super::{deployments, leases, members, objects, operations, runs, secrets, users};
+use super::{background, deployments, leases, locks, members, objects, operations, runs, secrets, users};
 use crate::engine::{Call, Event, Reply, Request};
 use crate::error::StoreError;
 use crate::settings::SqliteSettings;
@@ -77,10 +77,14 @@ pub(super) struct Changes {
 /// What is announced without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
+    /// See [`Event::Background`].
+    Background,
     /// See [`Event::Deployments`].
     Deployments,
     /// See [`Event::Jobs`].
     Jobs,
+    /// See [`Event::Locks`].
+    Locks,
     /// See [`Event::Members`].
     Members,
     /// See [`Event::Runs`].
@@ -107,8 +111,10 @@ impl Changes {
         }
         for change in self.others {
             let _ = events.send(match change {
+                Change::Background => Event::Background,
                 Change::Deployments => Event::Deployments,
                 Change::Jobs => Event::Jobs,
+                Change::Locks => Event::Locks,
                 Change::Members => Event::Members,
                 Change::Runs => Event::Runs,
                 Change::Secrets => Event::Secrets,
@@ -253,7 +259,9 @@ fn write_call(context: &mut WriteContext<'_>, call: &Call) -> DbResult<Reply> {
         Request::Leases(request) => leases::write(context, request)?.into(),
         Request::Users(request) => users::write(context, request)?.into(),
         Request::Secrets(request) => secrets::write(context, request)?.into(),
-        Request::Now => return Err(not_a_write()),
+        Request::Locks(request) => locks::write(context, request)?.into(),
+        Request::Background(request) => background::write(context, request)?.into(),
+        Request::Now | Request::Cache(_) | Request::Quotas(_) => return Err(not_a_write()),
     };
     if let Some(id) = &call.operation {
         operations::keep(context.db, id, &reply, context.now)?;
@@ -268,6 +276,8 @@ pub(super) fn not_a_write() -> DbError {
 
 fn maintain(context: &mut WriteContext<'_>, trimmed_at: &mut Timestamp) -> DbResult<()> {
     runs::announce_due(context)?;
+    background::announce_due(context)?;
+    locks::announce_free(context)?;
     operations::trim(context.db, context.settings, context.now)?;
     let elapsed_ms = context.now.as_millis() - trimmed_at.as_millis();
     if (0..TRIM_EVERY_MS).contains(&elapsed_ms) {
@@ -277,6 +287,7 @@ fn maintain(context: &mut WriteContext<'_>, trimmed_at: &mut Timestamp) -> DbRes
     objects::trim(context)?;
     deployments::trim(context)?;
     runs::trim(context)?;
+    background::trim(context)?;
     users::trim(context)
 }
 
