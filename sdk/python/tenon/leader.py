@@ -81,6 +81,8 @@ class Runtime:
         self._body_limit = body_limit_bytes
         self._entries: List[Entry] = []
         self._outputs: Dict[str, Typed] = {}
+        # The body of the last Config frame, and what config.py makes of it when a service first asks.
+        self.configuration: List[Any] = [b"", None]
         # Leadership. `busy` is the request that the leader runs; all of it changes under the mutex.
         self._mutex = threading.Lock()
         self._leader: Optional[Thread] = None
@@ -143,6 +145,20 @@ class Runtime:
             body = payloads.dumps({name: str(value).encode("utf-8", "backslashreplace").decode() for name, value in fields.items()})
         self.send(protocol.LOG, FLAG_JSON, body=body)
 
+    def metric(self, fields: Dict[str, Any]) -> None:
+        """Sends a value of a metric."""
+        self.send(protocol.METRIC, FLAG_JSON, body=payloads.dumps(fields))
+
+    # What there is in this worker.
+
+    def has_service(self, name: str) -> bool:
+        """Whether this worker has a service."""
+        return any(entry.name == name for entry in self._entries)
+
+    def service_of_class(self, impl_name: str) -> Optional[str]:
+        """The name of the service of a module and class, if this worker has it."""
+        return next((entry.name for entry in self._entries if entry.cls.__dict__.get("impl_name") == impl_name), None)
+
     # Reading.
 
     def _read(self) -> Optional[Request]:
@@ -176,6 +192,8 @@ class Runtime:
                 self._cancel(request)
         elif kind == protocol.PING:
             self.send(protocol.PING, flags, code, call, id, tail, body)
+        elif kind == protocol.CONFIG:
+            self.configuration = [body, None]
         elif kind == protocol.DRAIN:
             self._draining = True
             self._exit_if_drained()
