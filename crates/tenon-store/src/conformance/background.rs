@@ -249,6 +249,7 @@ pub(super) async fn failed_calls_are_kept_for_a_while(subject: Subject) -> Resul
     assert_eq!(store.background_open().await?, 0);
     let failed = store.background(Some(BackgroundState::Failed), None, 100).await?;
     assert_eq!((failed.len(), failed[0].error.len()), (8, 16 * 1024));
+    subject.advance_ms(60_000);
     subject.engine.maintain().await?;
     let failed = store.background(Some(BackgroundState::Failed), None, 100).await?;
     let kept: Vec<_> = failed.iter().map(|call| call.service.as_str()).collect();
