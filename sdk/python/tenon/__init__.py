@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from .bunch import Bunch
-from .declare import CSV as CSV
-from .declare import (
+from .elements import CSV as CSV
+from .elements import (
     UTC,
     UUID,
     AsIs,
@@ -26,8 +26,8 @@ from .declare import (
     Text,
     Unicode,
 )
-from .declare import Dict_ as Dict
-from .declare import List_ as List
+from .elements import Dict_ as Dict
+from .elements import List_ as List
 from .errors import (
     BadRequest,
     Cancelled,

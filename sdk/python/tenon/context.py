@@ -113,6 +113,7 @@ class Request:
     _task: Any = None
     _has_begun = False
     _thread: Any = None
+    _service: Any = None
 
     def __init__(self, host: Any, entry: "Entry", id: int, flags: int, tail: bytes, body: bytes) -> None:
         self._host = host

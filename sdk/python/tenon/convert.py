@@ -8,6 +8,7 @@ Converter = Callable[[Any, str], Any]
 """From a value and its path to the converted value; raises Invalid."""
 
 _TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
+_SHOWN_CHARS = 40
 _FALSE = frozenset(("false", "f", "no", "n", "off", "0", ""))
 
 
@@ -30,12 +31,21 @@ def kind(value: Any) -> str:
     if value is None:
         return "null"
     names: Dict[type, str] = {bool: "boolean", int: "number", float: "number", str: "text", list: "array", dict: "object"}
-    return names.get(type(value), type(value).__name__)
+    return "object" if isinstance(value, dict) else names.get(type(value), type(value).__name__)
 
 
 def _fail(path: str, expected: str, value: Any) -> Invalid:
-    shown = f" {value!r}" if isinstance(value, (str, int, float)) and len(str(value)) <= 40 else ""
+    shown = ""
+    if isinstance(value, (str, float)) or (isinstance(value, int) and -(10**18) < value < 10**18):
+        shown = f" {value!r}" if len(str(value)) <= _SHOWN_CHARS else ""
     return Invalid(path, f"expected {expected}, found {kind(value)}{shown}")
+
+
+def _without_underscore(value: Any) -> Any:
+    """The value; ValueError for 1_000, which Python takes for a number, and callers do not."""
+    if isinstance(value, str) and "_" in value:
+        raise ValueError
+    return value
 
 
 def as_is(value: Any, path: str) -> Any:
@@ -61,7 +71,7 @@ def to_int(value: Any, path: str) -> int:
         return value
     if isinstance(value, str):
         try:
-            return int(value)
+            return int(_without_underscore(value))
         except ValueError:
             pass
     elif isinstance(value, float) and value.is_integer():
@@ -74,7 +84,7 @@ def to_float(value: Any, path: str) -> float:
         return value
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
-            number = float(value)
+            number = float(_without_underscore(value))
             if number - number == 0:
                 return number
         except (ValueError, OverflowError):
@@ -98,10 +108,10 @@ def to_decimal(value: Any, path: str) -> Any:
 
     if isinstance(value, (int, float, str, Decimal)) and not isinstance(value, bool):
         try:
-            number = Decimal(str(value))
+            number = Decimal(str(value)) if not isinstance(value, Decimal) else value
             if number.is_finite():
                 return number
-        except InvalidOperation:
+        except (InvalidOperation, ValueError):
             pass
     raise _fail(path, "a decimal number", value)
 
@@ -162,5 +172,7 @@ def to_dict_list(value: Any, path: str) -> Any:
 
 
 def to_csv(value: Any, path: str) -> Any:
-    """A list, from a list or from text with commas."""
+    """A list, from a list or from text with commas; a number is a list of one."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
     return value.split(",") if isinstance(value, str) else to_list(value, path)

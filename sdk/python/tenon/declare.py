@@ -1,308 +1,11 @@
 """Declarations of inputs and outputs: strings, elements and models, and what becomes of them.
 
-A string is the name of an element, optional if it begins with a dash; its type follows from its name: `is_`, `has_` and so on
-are booleans, `…_count` and `…_timeout` whole numbers, everything else is text.
+A service declares them as the attributes `input` and `output`, or in a nested class `SimpleIO`, whose output is wrapped.
 """
 
-from functools import partial
-from typing import Any, Callable, ClassVar, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
-from . import convert, payloads
-from .bunch import Bunch
-from .convert import Converter, Invalid, Missing
-
-BOOL_PREFIXES = ("by_", "has_", "is_", "may_", "needs_", "should_")
-INT_SUFFIXES = ("_count", "_timeout")
-SECRET_NAMES = frozenset(("password", "token", "secret_key", "auth_token", "auth_data", "tls_pem_passphrase", "api_key", "apiKey", "xApiKey"))
-_NO_DEFAULT: Any = object()
-
-
-class Elem:
-    """An element of an input or output."""
-
-    read: Converter = staticmethod(convert.as_is)
-    """What makes of a value that came in what the service gets."""
-    absent: Any = ""
-    """What the service gets if an optional element is absent."""
-    schema: ClassVar[Dict[str, Any]] = {}
-
-    def __init__(self, name: str, *args: Any, default: Any = _NO_DEFAULT, **kwargs: Any) -> None:
-        self.is_required = not name.startswith("-")
-        self.name = name.lstrip("-")
-        if not self.name:
-            raise TypeError("an element of input or output has no name")
-        self.has_default = default is not _NO_DEFAULT
-        self.default = default if self.has_default else self.absent
-        if self.has_default:
-            self.is_required = False
-
-    def write(self, value: Any, path: str) -> Any:
-        """What makes of a value of the service what goes out."""
-        return value
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({'' if self.is_required else '-'}{self.name})"
-
-
-class AsIs(Elem):
-    """Any value, as it is."""
-
-
-class Opaque(AsIs):
-    """Any value, as it is."""
-
-
-class Text(Elem):
-    """Text."""
-
-    read = staticmethod(convert.to_text)
-    schema: ClassVar[Dict[str, Any]] = {"type": "string"}
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if value is None or isinstance(value, str) else str(payloads.plain(value) if hasattr(value, "isoformat") else value)
-
-
-class Untyped(Text):
-    """An element given by its name only: text, but objects and arrays stay what they are."""
-
-    read = staticmethod(convert.to_text_or_structure)
-    schema: ClassVar[Dict[str, Any]] = {}
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if isinstance(value, (dict, list, tuple)) or hasattr(value, "to_dict") else super().write(value, path)
-
-
-class Unicode(Text):
-    """Text."""
-
-
-class UTC(Text):
-    """A time, as text."""
-
-
-class Secret(Text):
-    """Text that is never logged."""
-
-
-class Int(Elem):
-    """A whole number."""
-
-    read = staticmethod(convert.to_int)
-    schema: ClassVar[Dict[str, Any]] = {"type": "integer"}
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if value is None or value == "" else convert.to_int(_plain_number(value), path)
-
-
-class Integer(Int):
-    """A whole number."""
-
-
-class Bool(Elem):
-    """A boolean."""
-
-    read = staticmethod(convert.to_bool)
-    absent = False
-    schema: ClassVar[Dict[str, Any]] = {"type": "boolean"}
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if value is None else convert.to_bool(value, path)
-
-
-class Boolean(Bool):
-    """A boolean."""
-
-
-class Float(Elem):
-    """A number."""
-
-    read = staticmethod(convert.to_float)
-    schema: ClassVar[Dict[str, Any]] = {"type": "number"}
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if value is None or value == "" else convert.to_float(_plain_number(value), path)
-
-
-class Decimal(Elem):
-    """A decimal number."""
-
-    read = staticmethod(convert.to_decimal)
-    schema: ClassVar[Dict[str, Any]] = {"type": "number"}
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if value is None or value == "" else convert.to_decimal(value, path)
-
-
-class DateTime(Elem):
-    """A date and time in ISO 8601."""
-
-    read = staticmethod(convert.to_datetime)
-    schema: ClassVar[Dict[str, Any]] = {"type": "string", "format": "date-time"}
-
-
-class Date(Elem):
-    """A date in ISO 8601."""
-
-    read = staticmethod(convert.to_date)
-    schema: ClassVar[Dict[str, Any]] = {"type": "string", "format": "date"}
-
-
-class UUID(Elem):
-    """A UUID."""
-
-    read = staticmethod(convert.to_uuid)
-    schema: ClassVar[Dict[str, Any]] = {"type": "string", "format": "uuid"}
-
-
-class Dict_(Elem):
-    """An object."""
-
-    read = staticmethod(convert.to_dict)
-    schema: ClassVar[Dict[str, Any]] = {"type": "object"}
-
-
-class List_(Elem):
-    """An array."""
-
-    read = staticmethod(convert.to_list)
-    schema: ClassVar[Dict[str, Any]] = {"type": "array"}
-
-
-class DictList(Elem):
-    """An array of objects."""
-
-    read = staticmethod(convert.to_dict_list)
-    schema: ClassVar[Dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
-
-
-class ListOfDicts(DictList):
-    """An array of objects."""
-
-
-class CSV(Elem):
-    """A list, as an array or as text with commas."""
-
-    read = staticmethod(convert.to_csv)
-    schema: ClassVar[Dict[str, Any]] = {"type": "string"}
-
-    def write(self, value: Any, path: str) -> Any:
-        return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-
-
-class Nested(Elem):
-    """An object with elements of its own: `Nested('customer', 'name', Int('age'))`."""
-
-    schema: ClassVar[Dict[str, Any]] = {"type": "object"}
-
-    def __init__(self, name: str, *elems: Any, default: Any = _NO_DEFAULT) -> None:
-        super().__init__(name, default=default)
-        self.elements = Elements(elements_of(elems)) if elems else None
-
-    def read(self, value: Any, path: str) -> Any:
-        return convert.to_dict(value, path) if self.elements is None else self.elements.read(value, path)
-
-    def write(self, value: Any, path: str) -> Any:
-        return value if self.elements is None or value is None else self.elements.write(value, path)
-
-
-class ForceType(AsIs):
-    """Any value, as it is."""
-
-
-def _plain_number(value: Any) -> Any:
-    return payloads.plain(value) if hasattr(value, "as_tuple") else value
-
-
-def elem_of(declared: Any) -> Elem:
-    """The element that a string or element declares."""
-    if isinstance(declared, Elem):
-        return declared
-    if not isinstance(declared, str):
-        raise TypeError(f"an element of input or output is a name, an element such as Int('x') or a Model, not {declared!r}")
-    name = declared.strip().lstrip("-")
-    if name.startswith(BOOL_PREFIXES):
-        return Bool(declared.strip())
-    if name.endswith(INT_SUFFIXES):
-        return Int(declared.strip())
-    if name in SECRET_NAMES:
-        return Secret(declared.strip())
-    return Untyped(declared.strip())
-
-
-def elements_of(declared: Any) -> List[Elem]:
-    """The elements of a declaration that is a string, an element, or several of them."""
-    if isinstance(declared, str):
-        # 'a, -b' is the same as ('a', '-b').
-        declared = [each for each in declared.replace(",", " ").split() if each]
-    elif isinstance(declared, Elem):
-        declared = [declared]
-    elements: List[Elem] = []
-    for each in declared:
-        elements.append(elem_of(each))
-    names = [each.name for each in elements]
-    for name in names:
-        if names.count(name) > 1:
-            raise TypeError(f"element '{name}' is declared twice")
-    return elements
-
-
-class Elements:
-    """A declaration made of elements."""
-
-    def __init__(self, elements: List[Elem], wrapper: str = "") -> None:
-        self.wrapper = wrapper
-        self._elements = elements
-        # Text, as most elements are, needs no conversion if it is text already.
-        self._readers = [(each.name, each.read, isinstance(each, Text), each.is_required, each.default) for each in elements]
-        self._writers = [(each.name, each.write, isinstance(each, Text), each.is_required, each.has_default, each.default) for each in elements]
-
-    def read(self, data: Any, path: str = "") -> Bunch:
-        """The input as the service gets it."""
-        if not isinstance(data, dict):
-            raise Invalid(path, f"expected an object, found {convert.kind(data)}")
-        values = Bunch()
-        for name, read, is_text, is_required, default in self._readers:
-            if name in data:
-                value = data[name]
-                if is_text and type(value) is str:
-                    values[name] = value
-                else:
-                    values[name] = None if value is None else read(value, f"{path}/{name}")
-            elif is_required:
-                raise Missing(f"{path}/{name}")
-            else:
-                values[name] = default
-        return values
-
-    def write(self, data: Any, path: str = "") -> Any:
-        """The output as the caller gets it; elements that are not declared are left out."""
-        if isinstance(data, (list, tuple)):
-            return [self.write(item, f"{path}[{index}]") for index, item in enumerate(data)]
-        get: Callable[[str, Any], Any] = data.get if isinstance(data, dict) else partial(getattr, data)
-        values = {}
-        for name, write, is_text, is_required, has_default, default in self._writers:
-            value = get(name, _NO_DEFAULT)
-            if is_text and type(value) is str:
-                values[name] = value
-            elif value is not _NO_DEFAULT:
-                values[name] = write(value, f"{path}/{name}")
-            elif has_default:
-                values[name] = default
-            elif is_required:
-                raise ValueError(f"the service declares the output element '{path}/{name}', but did not set it")
-        return values
-
-    def schema(self) -> Dict[str, Any]:
-        """The declaration as JSON Schema."""
-        properties: Dict[str, Any] = {}
-        for each in self._elements:
-            nested = each.elements if isinstance(each, Nested) else None
-            properties[each.name] = nested.schema() if nested is not None else dict(each.schema)
-        schema: Dict[str, Any] = {"type": "object", "properties": properties}
-        required = [each.name for each in self._elements if each.is_required]
-        if required:
-            schema["required"] = required
-        return {"type": "object", "properties": {self.wrapper: schema}} if self.wrapper else schema
+from .elements import NO_DEFAULT, Elem, Elements, elements_of, optional_elements_of, with_options
 
 
 class Typed:
@@ -313,7 +16,6 @@ class Typed:
     def __init__(self, hint: Any) -> None:
         from .model import converter_of, is_model, schema_of
 
-        self._hint = hint
         self._read = converter_of(hint)
         self.wants_object = is_model(hint)
         self._schema = schema_of(hint)
@@ -332,36 +34,91 @@ class Typed:
 Declaration = Union[Elements, Typed]
 
 
-def _declaration(declared: Any, wrapper: str = "") -> Optional[Declaration]:
-    if declared is None or declared == () or declared == "":
+def _is_typed(declared: Any) -> bool:
+    """Whether a declaration is a model or a generic type such as a list of models."""
+    if isinstance(declared, type) and not hasattr(declared, "__origin__"):
+        if not hasattr(declared, "from_dict"):
+            raise TypeError(f"input and output are names, elements or a Model; {declared.__name__} is no Model")
+        return True
+    return hasattr(declared, "__origin__")
+
+
+def _is_nothing(declared: Any) -> bool:
+    return declared is None or (isinstance(declared, (str, tuple, list)) and not declared)
+
+
+def _declaration(declared: Any) -> Optional[Declaration]:
+    if _is_nothing(declared):
         return None
-    if isinstance(declared, type) and not hasattr(declared, "__origin__") and not hasattr(declared, "from_dict"):
-        raise TypeError(f"input and output are names, elements or a Model; {declared.__name__} is no Model")
-    if isinstance(declared, type) or (not isinstance(declared, (str, tuple, list, Elem)) and hasattr(declared, "__origin__")):
-        return Typed(declared)
-    return Elements(elements_of(declared), wrapper)
+    if isinstance(declared, (tuple, list)) and len(declared) == 1 and not isinstance(declared[0], (str, Elem)):
+        # 'input = Order,' is meant as 'input = Order'.
+        declared = declared[0]
+    return Typed(declared) if _is_typed(declared) else Elements(elements_of(declared))
 
 
 def declarations(service: type) -> Tuple[Optional[Declaration], Optional[Declaration]]:
     """The input and output that a service class declares, as attributes or in a nested class SimpleIO."""
-    declared_input = getattr(service, "input", None)
-    declared_output = getattr(service, "output", None)
+    declared_input, declared_output = (getattr(service, side, None) for side in ("input", "output"))
     nested = getattr(service, "SimpleIO", None)
-    if nested is None or declared_input or declared_output:
+    if nested is None or not (_is_nothing(declared_input) and _is_nothing(declared_output)):
         return _declaration(declared_input), _declaration(declared_output)
+    return _input_of(nested), _output_of(nested)
+
+
+def _input_of(nested: type) -> Optional[Declaration]:
+    elements = _elements_of_side(nested, "input")
+    if not isinstance(elements, list):
+        return Typed(elements)
+    return Elements(with_options(elements, _default_of(nested, "input"))) if elements else None
+
+
+def _output_of(nested: type) -> Optional[Declaration]:
+    elements = _elements_of_side(nested, "output")
+    if not isinstance(elements, list):
+        return Typed(elements)
+    if not elements:
+        return None
+    skipped = _skipped_of(nested, elements)
     wrapper = getattr(nested, "response_elem", "response") or ""
-    return (
-        _declaration(_from_nested(nested, "input")),
-        _declaration(_from_nested(nested, "output"), wrapper),
-    )
+    default = _default_of(nested, "output")
+    if default is NO_DEFAULT and getattr(nested, "skip_empty_keys", None) is False:
+        default = ""
+    return Elements(with_options(elements, default), wrapper, frozenset(skipped))
 
 
-def _from_nested(nested: type, side: str) -> Any:
+def _elements_of_side(nested: type, side: str) -> Any:
+    """The elements of one side of a class SimpleIO, or its model."""
     plain = getattr(nested, side, None)
-    if plain is not None:
-        return plain
-    elements = elements_of(getattr(nested, f"{side}_required", ()))
-    for each in elements_of(getattr(nested, f"{side}_optional", ())):
-        each.is_required = False
-        elements.append(each)
-    return tuple(elements)
+    if not _is_nothing(plain):
+        return plain if _is_typed(plain) else elements_of(plain)
+    elements: List[Elem] = elements_of(getattr(nested, f"{side}_required", ()))
+    return elements + optional_elements_of(getattr(nested, f"{side}_optional", ()))
+
+
+def _default_of(nested: type, side: str) -> Any:
+    """What absent optional elements are, if the class says so."""
+    for name in (f"default_{side}_value", "default_value"):
+        value = getattr(nested, name, NO_DEFAULT)
+        if value is not NO_DEFAULT:
+            return value
+    return NO_DEFAULT
+
+
+def _skipped_of(nested: type, elements: List[Elem]) -> List[str]:
+    """Optional elements that are left out of the output when they are empty."""
+    wanted = getattr(nested, "skip_empty_keys", False)
+    options = getattr(nested, "SkipEmpty", None)
+    if options is not None:
+        wanted = wanted or getattr(options, "output", False) or getattr(options, "output_def", False)
+    kept = _names(getattr(nested, "force_empty_keys", ())) | _names(getattr(options, "force_empty_output", ()))
+    optional = [each.name for each in elements if not each.is_required and each.name not in kept]
+    if wanted is True or not wanted:
+        return optional if wanted else []
+    named = _names(wanted)
+    return [name for name in optional if name in named]
+
+
+def _names(declared: Any) -> "frozenset[str]":
+    if not declared or declared is True:
+        return frozenset()
+    return frozenset(each.name for each in elements_of(declared))

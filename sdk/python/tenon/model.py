@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Tuple, Type, TypeVar, Union
 
 from . import convert, payloads
 from .convert import Converter, Invalid, Missing
+from .current import CURRENT
 
 __all__ = ["Model", "converter_of", "dataclass", "field", "schema_of"]
 
@@ -39,8 +40,8 @@ class Model:
 
     @classmethod
     def build_model_from_flat_input(cls: Type[_M], *args: Any, **values: Any) -> _M:
-        """An instance with the values of a flat dict, which is the last argument."""
-        return cls.from_dict(args[-1] if args else values)
+        """An instance with the values of a flat dict, which is the last argument; nested models find theirs in it too."""
+        return _read_model(cls, _unflattened(cls, dict(args[-1] if args else values)), "")
 
     def to_dict(self) -> Dict[str, Any]:
         """The values that are set, with nested models as dicts."""
@@ -62,8 +63,8 @@ class Model:
 
         return copy.deepcopy(self)
 
-    def after_created(self, ctx: Any = None) -> None:
-        """Called on each instance that was made of an input."""
+    def after_created(self, ctx: "ModelCtx") -> None:
+        """Called on each instance that was made of an input, nested ones first."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """A value, or the default if it is not set."""
@@ -74,6 +75,20 @@ class Model:
             return getattr(self, name)
         except AttributeError:
             raise KeyError(name) from None
+
+
+class ModelCtx:
+    """What `after_created` is told: the model, the data that the instance was made of, and the service that reads it."""
+
+    def __init__(self, model: type, data: Dict[str, Any]) -> None:
+        self.DataClass = model
+        self.data = data
+
+    @property
+    def service(self) -> Any:
+        """The service whose input is being read; None outside of a call."""
+        request = CURRENT.get()
+        return None if request is None else request._service
 
 
 class _Field(typing.NamedTuple):
@@ -94,9 +109,10 @@ def _fields(model: type) -> List[str]:
 def _plan(model: type) -> Tuple[_Field, ...]:
     plan = _plans.get(model)
     if plan is None:
-        if "__dataclass_fields__" not in model.__dict__:
-            # A model without its decorator is meant as one too.
-            dataclass(init=False)(model)
+        for each in reversed(model.__mro__):
+            # A model without its decorator is meant as one too, and so is one that it inherits from.
+            if issubclass(each, Model) and each is not Model and "__dataclass_fields__" not in each.__dict__:
+                dataclass(init=False)(each)
         try:
             hints = typing.get_type_hints(model)
         except NameError as error:
@@ -135,9 +151,19 @@ def _read_model(model: Type[_M], data: Any, path: str) -> _M:
         else:
             value = read(value, f"{path}/{name}")
         object.__setattr__(instance, name, value)
-    if type(instance).after_created is not Model.after_created:
-        instance.after_created()
+    if model.after_created is not Model.after_created:
+        instance.after_created(ModelCtx(model, data))
     return instance
+
+
+def _unflattened(model: type, flat: Dict[str, Any], outer: Tuple[type, ...] = ()) -> Dict[str, Any]:
+    """A flat dict in the shape of a model."""
+    _plan(model)
+    data = dict(flat)
+    for name, hint in typing.get_type_hints(model).items():
+        if name not in data and is_model(hint) and hint not in (model, *outer):
+            data[name] = _unflattened(hint, flat, (model, *outer))
+    return data
 
 
 def _plain(value: Any) -> Any:

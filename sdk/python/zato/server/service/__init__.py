@@ -26,7 +26,7 @@ from tenon import (
     Text,
     Unicode,
 )
-from tenon.declare import Elem as SimpleIOElem
+from tenon.elements import Elem as SimpleIOElem
 
 if TYPE_CHECKING:
     from tenon import Model, dataclass, field
