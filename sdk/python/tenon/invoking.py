@@ -1,60 +1,143 @@
-"""How one service invokes another."""
+"""How one service invokes another: now, or in the background."""
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from . import payloads
 from .bunch import bunchify
-from .errors import InvocationFailed, ServiceMissing, from_problem
-from .host import HostReturn, check, json_body_of
+from .errors import HostTimeout, InvocationFailed, ServiceMissing, from_problem
+from .host import HostReturn, call, check, json_body_of, milliseconds
 
 # What `invoke` accepts besides the payload; any other named argument becomes a part of the payload.
-_OPTIONS = ("channel", "data_format", "transport", "serialize", "as_bunch", "timeout", "raise_timeout", "needs_response")
+_OPTIONS = (
+    "channel",
+    "data_format",
+    "transport",
+    "serialize",
+    "as_bunch",
+    "timeout",
+    "raise_timeout",
+    "needs_response",
+    "cid",
+    "skip_response_elem",
+    "environ",
+    "zato_ctx",
+)
+_ASYNC_CALLBACK_SUFFIX = "-async-callback"
 
 
 def service_name(service: Any) -> str:
-    """The name of a service given by its name or class."""
+    """The name of a service given by its name, its class or an instance."""
     name = service if isinstance(service, str) else getattr(service, "name", None)
     if not isinstance(name, str) or not name:
         raise TypeError(f"a service is invoked by its name or its class, not by {service!r}")
     return name
 
 
+def service_names(services: Any) -> List[str]:
+    """The names of one service or of several."""
+    if services is None or services == "":
+        return []
+    return [service_name(each) for each in services] if isinstance(services, (list, tuple, set)) else [service_name(services)]
+
+
 def invoke(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any]) -> Any:
     """Invokes a service and gives its answer."""
-    options = {name: kwargs.pop(name) for name in _OPTIONS if name in kwargs}
+    options = {name: kwargs.pop(name) for name in _OPTIONS if name in kwargs} if kwargs else kwargs
     name = service_name(service)
-    body, is_json = json_body_of(_payload(payload, kwargs))
     tail: Dict[str, Any] = {"op": "invoke", "service": name}
+    if "@" in name:
+        name, _, server = name.partition("@")
+        tail.update(service=name, server=server)
+    elif name == request._entry.name:
+        raise InvocationFailed(f"the service '{name}' can't invoke itself", 400, "BadRequest")
+    return invoke_with(request, tail, payload_of(payload, kwargs), options)
+
+
+def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[str, Any]) -> Any:
+    """Invokes the service that a host call names."""
+    body, is_json = json_body_of(payload)
     if options.get("timeout"):
-        tail["timeout_ms"] = int(float(options["timeout"]) * 1000)
+        tail["timeout_ms"] = milliseconds(options["timeout"], "timeout")
+    name = tail["service"]
 
     def convert(answer: HostReturn) -> Any:
-        result = _answer(answer)
+        try:
+            result = _answer(answer, bool(options.get("serialize")))
+        except HostTimeout:
+            if options.get("raise_timeout", True):
+                raise
+            return None
         if options.get("as_bunch"):
             return bunchify(result)
         return request._host.as_declared(name, result)
 
-    return request._host.call(request, tail, body, is_json, convert)
+    return call(request, tail, convert, body, is_json)
 
 
-def _payload(payload: Any, kwargs: Dict[str, Any]) -> Any:
+def invoke_async(service: Any, target: Any, payload: Any, options: Dict[str, Any]) -> Any:
+    """Has a service invoked in the background, and gives the correlation id of that call."""
+    request = service.request
+    tail: Dict[str, Any] = {"op": "invoke-async", "service": service_name(target)}
+    callback = options.get("callback")
+    if callback:
+        tail["callback"] = service_names(callback)
+    else:
+        sink = service_name(service) + _ASYNC_CALLBACK_SUFFIX
+        if request._host.has_service(sink):
+            tail["callback"] = [sink]
+    if options.get("cid"):
+        tail["cid"] = str(options["cid"])
+    if options.get("timeout"):
+        tail["timeout_ms"] = milliseconds(options["timeout"], "timeout")
+    if options.get("context") is not None:
+        tail["context"] = options["context"]
+    if options.get("to_json_string") and not isinstance(payload, (str, bytes)):
+        payload = payloads.dumps_text(payload)
+    body, is_json = json_body_of(payload)
+    return call(request, tail, cid_of, body, is_json)
+
+
+def by_impl_name(request: Any, impl_name: str) -> str:
+    """The name of the service of a module and class, such as `my_api.GetUser`."""
+    known = request._host.service_of_class(impl_name)
+    if known:
+        return str(known)
+    from .loading import default_name
+
+    module, _, name = impl_name.rpartition(".")
+    if not module:
+        raise ValueError(f"'{impl_name}' is no module and class, such as my_api.GetUser")
+    # One of another worker group: it can only be called what services are called by default.
+    return default_name(module, name)
+
+
+def cid_of(answer: HostReturn) -> str:
+    """The correlation id of a call that was begun in the background."""
+    raise_for(answer)
+    return str(answer.described().get("cid") or "")
+
+
+def payload_of(payload: Any, kwargs: Dict[str, Any]) -> Any:
+    """The payload, with named arguments as its parts."""
     if not kwargs:
         return payload
-    if not payload:
+    if payload is None or payload == "" or payload == {}:
         return kwargs
     if isinstance(payload, dict):
         return {**payload, **kwargs}
     raise TypeError(f"a payload can't be given together with the named arguments {', '.join(kwargs)}")
 
 
-def _check(answer: HostReturn) -> None:
+def raise_for(answer: HostReturn) -> None:
+    """Raises if the platform could not invoke a service."""
     if answer.code == 404:
         check(answer, ServiceMissing)
     check(answer, InvocationFailed)
 
 
-def _answer(answer: HostReturn) -> Any:
-    _check(answer)
+def _answer(answer: HostReturn, as_text: bool) -> Any:
+    if answer.code:
+        raise_for(answer)
     described = answer.described()
     content_type = str(described.get("content_type") or "")
     body = answer.body
@@ -63,13 +146,18 @@ def _answer(answer: HostReturn) -> Any:
         raise from_problem(payloads.loads(str(body, "utf-8")) if body else None, status)
     if not body:
         return None
-    if described.get("is_json") or not content_type or content_type.startswith("application/json"):
+    if not as_text and (described.get("is_json") or not content_type or content_type.startswith("application/json")):
         try:
             return payloads.loads(str(body, "utf-8"))
         except ValueError:
             pass
     if content_type.startswith("application/octet-stream"):
         return body
+    return text_or_bytes(body)
+
+
+def text_or_bytes(body: bytes) -> Any:
+    """A body as text if it is text."""
     try:
         return str(body, "utf-8")
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ from . import payloads
 from .bunch import Bunch
 from .context import Headers
 from .errors import OutgoingError
-from .host import HostReturn, body_of, check
+from .host import HostReturn, Steps, body_of, check, run_steps
 
 REST = "rest-outgoing"
 SQL = "sql-outgoing"
@@ -123,6 +123,13 @@ class _Rest:
         return self._request._host.call(self._request, tail, b"", False, convert)
 
 
+def _operation(method: str) -> str:
+    operation = str(method).lower()
+    if operation not in ("get", "head", "post", "put", "patch", "delete", "options"):
+        raise ValueError(f"'{method}' is no method of an outgoing REST connection")
+    return operation
+
+
 def _as_model(model: Any, data: Any) -> Any:
     return [model.from_dict(item) for item in data] if isinstance(data, list) else model.from_dict(data)
 
@@ -159,6 +166,54 @@ class RestConn(_Rest):
         return self._call("options", data, params, options)
 
     send = post
+
+    def http_request(self, method: str, cid: str, data: Any = "", params: Any = None, *args: Any, **options: Any) -> Any:
+        """A request with a method by its name."""
+        return self._call(_operation(method), data, params, options)
+
+    def rest_call(
+        self,
+        *,
+        cid: str = "",
+        data: Any = "",
+        model: Any = None,
+        callback: Any = None,
+        params: Any = None,
+        headers: Optional[Dict[str, str]] = None,
+        method: str = "",
+        log_response: bool = True,
+        timeout: Optional[float] = None,
+    ) -> Any:
+        """A request whose answer is its data: those of the model, if one is given, and what the callback makes of them.
+
+        A status of 400 or above is raised as an OutgoingError. Without a method it is a POST if there are data, otherwise a GET.
+        """
+        options: Dict[str, Any] = {"headers": headers, "timeout": timeout}
+        operation = _operation(method or ("POST" if data not in ("", None) else "GET"))
+        return run_steps(self._request, self._rest_call(operation, data, params, options, model, callback, log_response))
+
+    def _rest_call(self, operation: str, data: Any, params: Any, options: Dict[str, Any], model: Any, callback: Any, log: bool) -> Steps:
+        response: RestResponse = yield self._call(operation, data, params, options)
+        if log:
+            import logging
+
+            logging.getLogger("tenon.rest").info("%s '%s' -> %s: %s", operation.upper(), self.name, response.status_code, response.text[:2000])
+        response.raise_for_status()
+        found = response.data
+        if model is not None:
+            found = _as_model(model, found)
+        return callback(found) if callback is not None else found
+
+    def upload(self, cid: str, item: Any, field_name: str = "data", mime_type: str = "application/octet-stream", filename: str = "") -> Any:
+        """Sends a file, as text or bytes, the way a form in a browser does."""
+        import uuid
+
+        content = item.encode() if isinstance(item, str) else bytes(item)
+        boundary = uuid.uuid4().hex
+        quoted = [each.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "").replace("\n", "") for each in (field_name, filename or field_name)]
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{quoted[0]}"; filename="{quoted[1]}"\r\nContent-Type: {mime_type}\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        return self._call("post", body, None, {"headers": {"Content-Type": f"multipart/form-data; boundary={boundary}"}})
 
 
 class RestConnection(_Rest):
@@ -239,6 +294,9 @@ class Row(Bunch):
 
     __slots__ = ()
 
+    def _asdict(self) -> Dict[str, Any]:
+        return dict(self)
+
 
 def _exact(value: Any) -> Any:
     """A parameter as the SQL connector reads it without loss: a Decimal that no float holds as text, bytes in base64."""
@@ -303,10 +361,10 @@ class SqlConnection:
         return self._request._host.call(self._request, tail, b"", False, convert)
 
     def session(self) -> Any:
-        """Not there: the database is spoken to by the server, not by this process."""
-        raise NotImplementedError(
-            f"self.out.sql['{self.name}'].session() is not supported, as no SQLAlchemy runs in a worker; use .one, .all or .execute(query, params)"
-        )
+        """The connection in the form of a session: `execute`, `commit` and `close`. Each statement is committed by itself."""
+        from .sql_session import Session
+
+        return Session(self)
 
 
 def _row(value: Any) -> Any:

@@ -4,16 +4,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Dict, Optional, Type, Union
 
 from . import invoking
 from .context import Channel, Request, Response
+from .facts import CallFacts
+from .hooks import Hooks
 from .lazy import lazy
 from .outgoing import Outgoing, RestConnections
 
 if TYPE_CHECKING:
     from logging import Logger
 
+    from .cache import Caches
+    from .commands import Commands
+    from .config import Configuration
+    from .crypto import Crypto
+    from .locks import Locks
+    from .metrics import Metrics
+    from .patterns import Patterns
+    from .schedule import Schedule
+    from .server_info import Server
     from .times import Time
 
 
-class Service:
+class Service(Hooks, CallFacts):
     """A service: `handle` answers calls, `handle_GET`, `handle_POST` and so on answer those of one HTTP method.
 
     An instance lives for one call. Class attributes are shared by all calls in the worker.
@@ -47,11 +58,14 @@ class Service:
         """Answers a call. What it sets as `self.response.payload`, or returns, is the answer."""
         raise NotImplementedError(f"{type(self).__name__} has no handle()")
 
-    def before_handle(self) -> Any:
-        """Called before `handle`; exceptions are logged only."""
+    @classmethod
+    def before_add_to_store(cls, logger: "Logger") -> bool:
+        """Called when the service is deployed; if it gives False, the service is left out."""
+        return True
 
-    def after_handle(self) -> Any:
-        """Called after `handle`, if that raised nothing; exceptions are logged only."""
+    @classmethod
+    def after_add_to_store(cls, logger: "Logger") -> None:
+        """Called when the service was deployed; exceptions are logged only."""
 
     @property
     def cid(self) -> str:
@@ -64,6 +78,34 @@ class Service:
         In an `async def` service it is awaited: `await self.invoke(…)`.
         """
         return invoking.invoke(self.request, service, payload, kwargs)
+
+    def invoke_async(
+        self,
+        service: Union[str, Type["Service"]],
+        payload: Any = "",
+        channel: Any = None,
+        data_format: Any = None,
+        transport: Any = None,
+        expiration: Any = None,
+        to_json_string: bool = False,
+        cid: str = "",
+        callback: Any = None,
+        zato_ctx: Any = None,
+        environ: Any = None,
+        timeout: Optional[float] = None,
+    ) -> Any:
+        """Has another service invoked in the background and gives the correlation id of that call, once it can't be lost any more.
+
+        `callback` is a service or several, or `self`, which get the answer; without one a service `<name>-async-callback` does if
+        there is one in this worker. `timeout` is how many seconds the invoked service may take. The other arguments are those of
+        existing service files; a call in the background does not expire.
+        """
+        options = {"callback": callback, "cid": cid, "to_json_string": to_json_string, "context": zato_ctx, "timeout": timeout}
+        return invoking.invoke_async(self, service, None if payload == "" else payload, options)
+
+    def invoke_by_impl_name(self, impl_name: str, payload: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Invokes another service by its module and class, such as `my_api.GetUser`."""
+        return invoking.invoke(self.request, invoking.by_impl_name(self.request, impl_name), payload, kwargs)
 
     @lazy
     def out(self) -> Outgoing:
@@ -88,6 +130,74 @@ class Service:
         return Time()
 
     @lazy
+    def patterns(self) -> "Patterns":
+        """Many services at once, `self.patterns.fanout` and `parallel`, and one again until it answers, `invoke_retry`."""
+        from .patterns import Patterns
+
+        return Patterns(self)
+
+    @lazy
+    def cache(self) -> "Caches":
+        """The cache of the cluster: `self.cache.default['key']`, `self.cache.set('key', value, ex=60)`."""
+        from .cache import Caches
+
+        return Caches(self.request)
+
+    @lazy
+    def lock(self) -> "Locks":
+        """A lock of the cluster: `with self.lock('name', ttl=20, block=10):`."""
+        from .locks import Locks
+
+        return Locks(self)
+
+    @lazy
+    def schedule(self) -> "Schedule":
+        """Has services run later: `self.schedule.onetime(self, 'my.service', after_minutes=5)`."""
+        from .schedule import Schedule
+
+        return Schedule(self)
+
+    @lazy
+    def config(self) -> "Configuration":
+        """User configuration: `self.config.<file>.<section>.<key>`. It stays the same for the whole call."""
+        from .config import configuration_of
+
+        return configuration_of(self.request._host)
+
+    @property
+    def user_config(self) -> "Configuration":
+        """The same as `config`."""
+        return self.config
+
+    @lazy
+    def crypto(self) -> "Crypto":
+        """Encryption with the cluster's key, random secrets, and hashes of passwords."""
+        from .crypto import Crypto
+
+        return Crypto(self.request)
+
+    @lazy
+    def metrics(self) -> "Metrics":
+        """Metrics of one's own: `self.metrics.incr('orders')`, `with self.metrics.timer('import_seconds'):`."""
+        from .metrics import Metrics
+
+        return Metrics(self)
+
+    @lazy
+    def commands(self) -> "Commands":
+        """Commands of the operating system: `self.commands.invoke(['ls', '-l'], timeout=5).stdout`."""
+        from .commands import Commands
+
+        return Commands(self)
+
+    @lazy
+    def server(self) -> "Server":
+        """The server that the service runs in, and the others: `self.server.name`, `self.server.rpc['server2'].invoke('my.service')`."""
+        from .server_info import Server
+
+        return Server(self)
+
+    @lazy
     def channel(self) -> Channel:
         """What the call came through."""
         return Channel(self.request.metadata)
@@ -96,40 +206,6 @@ class Service:
     def chan(self) -> Channel:
         """The same as `channel`."""
         return self.channel
-
-    @lazy
-    def wsgi_environ(self) -> Dict[str, Any]:
-        """The HTTP request in the form that WSGI gives it."""
-        http = self.request.http
-        environ: Dict[str, Any] = {
-            "REQUEST_METHOD": http.method,
-            "PATH_INFO": http.path,
-            "REMOTE_ADDR": http.remote,
-            "zato.http.remote_addr": http.remote,
-            "zato.http.raw_request": self.request._body,
-            "zato.http.GET": http.GET,
-            "zato.http.POST": http.POST,
-            "zato.http.path_params": self.request.metadata.get("params") or {},
-        }
-        for name, value in http.headers.items():
-            key = name.upper().replace("-", "_")
-            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
-        return environ
-
-    @lazy
-    def environ(self) -> Dict[str, Any]:
-        """A place for values of this call."""
-        return {}
-
-    @property
-    def data_format(self) -> str:
-        """The channel's data format."""
-        return self.request.data_format
-
-    @property
-    def transport(self) -> str:
-        """`plain_http` if the call came over HTTP, otherwise empty."""
-        return self.request.transport
 
     def sleep(self, seconds: float = 1) -> Optional[Any]:
         """Waits; in an `async def` service it is awaited."""

@@ -236,8 +236,8 @@ class Calls(Service):
             }
         elif what == "down":
             self.out.sql["Down"].all("SELECT 1")
-        elif what == "session":
-            self.out.sql["Billing"].session()
+        elif what == "email":
+            self.out.email
         elif what == "ping":
             self.response.payload = {"ping": self.out.rest["CRM"].conn.ping(self.cid)}
 '''
@@ -504,7 +504,7 @@ class ServiceApi(unittest.TestCase):
         self.worker.wait(lambda: any("connection refused" in line for line in self.worker.log_lines("calls")))
 
     def test_what_is_not_supported_says_so(self) -> None:
-        self.assertIn(".execute(query, params)", self.asked("session")[0].json()["message"])
+        self.assertIn("there are: rest, sql", self.asked("email")[0].json()["message"])
 
     def test_a_service_that_does_not_exist_in_the_worker(self) -> None:
         self.worker.send(Frame(protocol.REQUEST, code=999, id=1 << 50))

@@ -1,0 +1,106 @@
+"""A thin session around an outgoing SQL connection, for service files that were written with one."""
+
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+
+from .errors import OutgoingError
+from .host import Steps, run_steps
+
+if TYPE_CHECKING:
+    from .outgoing import SqlConnection
+
+
+class Result:
+    """What a statement gave: rows, and how many it changed."""
+
+    def __init__(self, rows: List[Any], rowcount: int) -> None:
+        self._rows = rows
+        self._at = 0
+        self.rowcount = rowcount
+
+    def fetchall(self) -> List[Any]:
+        """The rows that were not read yet."""
+        rows, self._at = self._rows[self._at :], len(self._rows)
+        return rows
+
+    all = fetchall
+
+    def fetchmany(self, size: int = 1) -> List[Any]:
+        """As many of the rows that were not read yet."""
+        rows = self._rows[self._at : self._at + size]
+        self._at += len(rows)
+        return rows
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        rows = self.fetchmany(1)
+        return rows[0] if rows else None
+
+    first = fetchone
+
+    def one(self) -> Any:
+        """The only row; OutgoingError if there is none, or more than one."""
+        if len(self._rows) != 1:
+            raise OutgoingError(f"one row was expected, not {len(self._rows)}", 500, "Rows")
+        return self._rows[0]
+
+    def one_or_none(self) -> Any:
+        """The only row, or None; OutgoingError if there is more than one."""
+        return self.one() if self._rows else None
+
+    def scalar(self) -> Any:
+        """The first column of the first row, or None."""
+        row = self.fetchone()
+        return next(iter(row.values()), None) if row is not None else None
+
+    def scalars(self) -> List[Any]:
+        """The first column of every row."""
+        return [next(iter(row.values()), None) for row in self.fetchall()]
+
+    def mappings(self) -> "Result":
+        """Rows that are dicts, which they are anyway."""
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.fetchall())
+
+
+class Session:
+    """Statements of one connection, each committed by itself: the server has the connections, and keeps none for one service.
+
+    Code that commits after each of its changes behaves as it did; `rollback` after a change says that it can't be taken back.
+    """
+
+    def __init__(self, connection: "SqlConnection") -> None:
+        self._connection = connection
+        self._changes = 0
+
+    def execute(self, query: Any, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """Runs a statement and gives its Result; the query is text, or what `text()` of SQLAlchemy makes of one."""
+        return run_steps(self._connection._request, self._execute(str(query), params, kwargs))
+
+    def _execute(self, query: str, params: Optional[Dict[str, Any]], kwargs: Dict[str, Any]) -> Steps:
+        result = yield self._connection.execute(query, params, **kwargs)
+        if isinstance(result, list):
+            return Result(result, len(result))
+        changed = int(result or 0)
+        self._changes += 1
+        return Result([], changed)
+
+    def commit(self) -> None:
+        """Nothing: each statement is committed by itself."""
+        self._changes = 0
+
+    def rollback(self) -> None:
+        """Nothing if nothing was changed since the last commit; otherwise an OutgoingError, as that can't be taken back."""
+        if self._changes:
+            changes, self._changes = self._changes, 0
+            raise OutgoingError(f"{changes} statements can't be rolled back: each was committed by itself", 500, "Rollback")
+
+    def close(self) -> None:
+        """Nothing: the server has the connection."""
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
