@@ -50,6 +50,7 @@ from .errors import (
 from .service import Service
 
 if TYPE_CHECKING:
+    from .adapter import RESTAdapter
     from .model import Model, dataclass, field
 
 __version__ = "0.1.0"
@@ -61,6 +62,10 @@ def __getattr__(name: str) -> Any:
         from . import model
 
         return getattr(model, name)
+    if name == "RESTAdapter":
+        from .adapter import RESTAdapter
+
+        return RESTAdapter
     raise AttributeError(f"module 'tenon' has no attribute '{name}'")
 
 
@@ -98,6 +103,7 @@ __all__ = [
     "NotFound",
     "Opaque",
     "OutgoingError",
+    "RESTAdapter",
     "Secret",
     "Service",
     "ServiceMissing",

@@ -83,23 +83,13 @@ class Loop:
             reply = refusal(request)
             if reply is None:
                 instance, handler = entry.begin(request)
-                await self._hook(entry.before, instance)
                 returned = await self._result(handler(instance))
-                await self._hook(entry.after, instance)
                 reply = entry.finish(instance, returned)
         except asyncio.CancelledError as error:
             reply = error_reply(request, Cancelled() if request.cancelled else error)
         except BaseException as error:
             reply = error_reply(request, error)
         self._runtime.reply(request, reply)
-
-    async def _hook(self, hook: Any, instance: Any) -> None:
-        if hook is None:
-            return
-        try:
-            await self._result(hook(instance))
-        except Exception:
-            instance.logger.exception("%s raised an exception", hook.__name__)
 
     @staticmethod
     async def _result(value: Any) -> Any:

@@ -55,6 +55,13 @@ class HttpRequest:
         return {name: value if isinstance(value, list) else [value] for name, value in query.items()}
 
     @property
+    def query_string(self) -> str:
+        """The query string, put together anew."""
+        from urllib.parse import urlencode
+
+        return urlencode(self._request.metadata.get("query") or {}, doseq=True)
+
+    @property
     def POST(self) -> Bunch:  # noqa: N802 - the name that service files use
         """Fields of a form; of repeated ones the last."""
         return Bunch(_form(self._request.text)) if self._is_form else Bunch()
@@ -88,15 +95,47 @@ class HttpRequest:
         return content_type.startswith("application/x-www-form-urlencoded") or self._request.data_format in ("form", "post")
 
 
+class Security:
+    """Who the channel's security let in; false if the channel is open."""
+
+    def __init__(self, described: Mapping[str, Any]) -> None:
+        self.name = self.id = str(described.get("name") or "")
+        """The security definition."""
+        self.type = str(described.get("type") or "")
+        """Its kind: `basic-auth`, `api-key`, `jwt`, `mutual-tls`."""
+        self.username = str(described.get("username") or "")
+        """The user, or the subject of a token or certificate."""
+        self.claims: Dict[str, Any] = described.get("claims") or {}
+        """The claims of a token, the fields of a certificate."""
+        self.impl = described
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Name, type and user."""
+        return {"id": self.id, "name": self.name, "type": self.type, "username": self.username}
+
+
 class Channel:
     """What the call came through."""
 
+    is_internal = False
+    """Whether the channel is the platform's own."""
+    impl = None
+
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         self.type: str = metadata.get("channel", "")
+        """`rest`, `scheduler`, `invoke`, `cli` and so on."""
         self.name: str = metadata.get("channel_name", "")
+        """The name of the channel, job, service or user that calls."""
+        self.id = self.name
         self.data_format: str = metadata.get("data_format", "")
+        """`json`, `form`, `csv`, `xml`, or empty for raw data."""
+        self.match_target = f"{metadata.get('method', '')}{metadata.get('path', '')}"
+        """The method and path of the HTTP request."""
         security = metadata.get("security")
-        self.security = self.sec = Bunch(security) if isinstance(security, dict) else Bunch(name="", type="", username="")
+        self.security = self.sec = Security(security if isinstance(security, dict) else {})
 
 
 class Request:
@@ -269,16 +308,40 @@ class Request:
 class Payload(Bunch):
     """A response that is put together by attributes: `self.response.payload.user.name = 'x'` makes what is missing."""
 
-    __slots__ = ()
+    __slots__ = ("_rows",)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("to_dict", "isoformat"):
+        if name.startswith("_") or name in ("to_dict", "isoformat"):
             raise AttributeError(name)
         try:
             return self[name]
         except KeyError:
-            nested = self[name] = Payload()
+            nested = Payload()
+            dict.__setitem__(self, name, nested)
             return nested
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        dict.__setitem__(self, name, value)
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        if isinstance(name, slice):
+            # self.response.payload[:] = rows
+            self.extend(value)
+        else:
+            dict.__setitem__(self, name, value)
+
+    def append(self, row: Any) -> None:
+        """Makes the response a list, with this at its end."""
+        self.extend([row])
+
+    def extend(self, rows: Any) -> None:
+        """Makes the response a list, with these at its end."""
+        object.__setattr__(self, "_rows", [*(self.rows() or ()), *rows])
+
+    def rows(self) -> Optional[List[Any]]:
+        """What was appended; None if nothing was."""
+        rows: Optional[List[Any]] = getattr(self, "_rows", None)
+        return rows
 
 
 class Response:

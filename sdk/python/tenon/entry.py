@@ -7,6 +7,7 @@ from . import payloads
 from .context import _UNSET, Payload, Request, Response
 from .declare import declarations
 from .errors import MethodNotAllowed
+from .hooks import around, hooked
 from .protocol import FLAG_JSON
 from .service import Service
 
@@ -50,9 +51,9 @@ class Entry:
         self.blocking = bool(getattr(cls, "blocking", False))
         self.streams = bool(getattr(cls, "streams", False))
         self.input, self.output = declarations(cls)
-        before, after = getattr(cls, "before_handle", None), getattr(cls, "after_handle", None)
-        self.before = before if before is not getattr(Service, "before_handle", None) else None
-        self.after = after if after is not getattr(Service, "after_handle", None) else None
+        if hooked(cls):
+            self._handle = around(cls, self._handle) if self._handle else None
+            self._verbs = {verb: around(cls, verbs[verb]) for verb in verbs} or None
         # What the leader learns of it: see leader.py.
         self.runs = 0
         self.takeovers = 0
@@ -68,8 +69,16 @@ class Entry:
         instance.request = request
         instance.response = Response()
         if self.input is not None:
+            request._service = instance
             request._input = self.input.read(self._data(request))
         return instance, handler  # type: ignore[return-value]
+
+    def instance(self, request: Request) -> Any:
+        """An instance of the service in a call, before its input is read."""
+        instance = self.cls()
+        instance.request = request
+        instance.response = Response()
+        return instance
 
     def _handler_for(self, request: Request) -> Any:
         verbs = self._verbs or {}
@@ -78,9 +87,9 @@ class Entry:
             # No HTTP behind this call: handle() if there is one, or the only method there is.
             if self._handle is not None:
                 return self._handle
-            handlers = set(verbs.values())
-            if len(handlers) == 1:
-                return handlers.pop()
+            wanted = [verb for verb in verbs if verb != "HEAD"]
+            if len(wanted) == 1:
+                return verbs[wanted[0]]
         elif method in verbs:
             return verbs[method]
         allow = ", ".join(verb for verb in VERBS if verb in verbs)
@@ -107,6 +116,8 @@ class Entry:
         payload = response._payload
         if payload is _UNSET:
             payload = returned
+        elif not payload and type(payload) is Payload and payload.rows() is not None:
+            payload = payload.rows()
         if self.output is not None and payload is not None and not isinstance(payload, (str, bytes)):
             payload = self.output.write(payload)
             wrapper = self.output.wrapper

@@ -9,6 +9,11 @@ from .current import current_cid
 class TenonError(Exception):
     """The base of all exceptions here."""
 
+    def __init__(self, cid: Any = None, msg: Any = None, *args: Any) -> None:
+        super().__init__(*(each for each in (cid, msg, *args) if each is not None))
+        self.cid = cid if msg is not None else current_cid()
+        self.msg = cid if msg is None else msg
+
 
 class Cancelled(BaseException):
     """The caller has gone or the deadline has passed; raised by the next thing that the service asks of the platform.
@@ -20,7 +25,8 @@ class Cancelled(BaseException):
 class StatusError(TenonError):
     """An answer with a status, meant for the caller.
 
-    `raise NotFound(self.cid, 'No such user')` and `raise NotFound('No such user')` are the same.
+    `raise NotFound(self.cid, 'No such user')` and `raise NotFound('No such user')` are the same. A status that has no class of its
+    own is the third argument: `raise StatusError(self.cid, 'Tea', 418)`.
     """
 
     status = 500
@@ -29,12 +35,16 @@ class StatusError(TenonError):
     def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, *args: Any, **details: Any) -> None:
         if msg is None and cid and cid != current_cid():
             cid, msg = None, cid
-        self.cid = cid or current_cid()
-        self.msg = str(msg) if msg is not None else (self.default_message or _phrase(self.status))
+        # The caller may always read the message: see docs/from-zato.md.
         details.pop("needs_msg", None)
+        if args and type(self) is StatusError:
+            details["status"], args = args[0], args[1:]
         self.status = int(details.pop("status", self.status))
         self.details = details
-        super().__init__(self.msg, *args)
+        message = str(msg) if msg is not None else (self.default_message or _phrase(self.status))
+        Exception.__init__(self, message, *args)
+        self.cid = cid or current_cid()
+        self.msg = message
 
     @property
     def reason(self) -> str:
@@ -57,7 +67,7 @@ class StatusError(TenonError):
 
     def public_message(self) -> str:
         """What the caller may read of it."""
-        return self.msg
+        return str(self.msg)
 
 
 class BadRequest(StatusError):
@@ -114,8 +124,19 @@ class Conflict(StatusError):
     status = 409
 
 
-class TooManyRequests(StatusError):
-    """429: the caller asks too often."""
+class _Later(StatusError):
+    """The caller is to come again; `retry_after` says in how many seconds."""
+
+    def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, *args: Any, retry_after: Optional[float] = None, **details: Any) -> None:
+        super().__init__(cid, msg, *args, **details)
+        self.retry_after = retry_after
+
+    def headers(self) -> Dict[str, str]:
+        return {} if self.retry_after is None else {"Retry-After": str(max(0, -int(-self.retry_after // 1)))}
+
+
+class TooManyRequests(_Later):
+    """429: the caller asks too often. `retry_after` is in seconds."""
 
     status = 429
 
@@ -126,8 +147,8 @@ class InternalServerError(StatusError):
     status = 500
 
 
-class ServiceUnavailable(StatusError):
-    """503: try again later."""
+class ServiceUnavailable(_Later):
+    """503: try again later. `retry_after` is in seconds."""
 
     status = 503
 

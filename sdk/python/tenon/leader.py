@@ -21,7 +21,7 @@ from .context import Request
 from .current import CURRENT
 from .declare import Typed
 from .entry import Entry, Reply
-from .errors import Cancelled
+from .errors import Cancelled, ServiceMissing
 from .host import Convert, HostReturn
 from .monitor import Monitor
 from .protocol import FLAG_JSON
@@ -387,12 +387,7 @@ class Runtime:
             reply = refusal(request)
             if reply is None:
                 instance, handler = entry.begin(request)
-                if entry.before is not None:
-                    run_hook(entry.before, instance)
-                returned = handler(instance)
-                if entry.after is not None:
-                    run_hook(entry.after, instance)
-                reply = entry.finish(instance, returned)
+                reply = entry.finish(instance, handler(instance))
         except BaseException as error:
             reply = error_reply(request, error)
         self.reply(request, reply)
@@ -480,6 +475,13 @@ class Runtime:
             self._promote(follower)
             return True
 
+    def new_instance(self, request: Request, name: str) -> Any:
+        """An instance of a service of this worker, in the call that a request is."""
+        for entry in self._entries:
+            if entry.name == name:
+                return entry.instance(request)
+        raise ServiceMissing(f"this worker has no service that is called '{name}'", 404, "NotFound")
+
     def as_declared(self, name: str, result: Any) -> Any:
         """The answer of an invoked service as the model that it declares, if it declares one."""
         output = self._outputs.get(name)
@@ -489,11 +491,3 @@ class Runtime:
             return [output.read(item) for item in result] if output.wants_object and isinstance(result, list) else output.read(result)
         except ValueError:
             return result
-
-
-def run_hook(hook: Any, instance: Any) -> None:
-    """Runs before_handle or after_handle; what it raises is logged only."""
-    try:
-        hook(instance)
-    except Exception:
-        instance.logger.exception("%s raised an exception", hook.__name__)

@@ -17,6 +17,8 @@ from .entry import Entry, has_handler
 from .service import Service
 
 PREVIOUS = ".previous"
+RESERVED = ("zato", "tenon")
+"""What no name of a service may begin with."""
 _TRACEBACK_LIMIT_CHARS = 32 << 10
 _NAME_LIMIT_CHARS = 200
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -223,10 +225,13 @@ class Loader:
             names[entry.name] = entry
             found.append(entry)
         for entry in found:
+            self._prepare(entry)
+        found = [entry for entry in found if _is_wanted(entry)]
+        for entry in found:
             entry.index = len(self.entries)
             self.entries.append(entry)
             self._by_name[entry.name] = entry
-            self._prepare(entry)
+            _tell(entry)
 
     def _entry(self, cls: type, path: str) -> Entry:
         module = self._module_name(path)
@@ -235,6 +240,8 @@ class Loader:
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT_CHARS or not name.isprintable() or " " in name:
             wanted = f"text without spaces, of 1 to {_NAME_LIMIT_CHARS} characters"
             raise UnusableFile(f"the name of class {cls.__name__} is {own!r}: it has to be {wanted}")
+        if name.startswith(RESERVED):
+            raise UnusableFile(f"the name of class {cls.__name__} is '{name}': names that begin with {' or '.join(RESERVED)} are reserved")
         try:
             return Entry(cls, name, path)
         except TypeError as error:
@@ -249,6 +256,20 @@ class Loader:
         cls.impl_name = f"{Loader._module_name(entry.file)}.{cls.__qualname__}"
         if "logger" not in cls.__dict__:
             cls.logger = logging.getLogger(entry.name)
+
+
+def _is_wanted(entry: Entry) -> bool:
+    """Whether a service wants to be deployed: its own before_add_to_store says so."""
+    return entry.cls.before_add_to_store(entry.cls.logger) is not False  # type: ignore[attr-defined]
+
+
+def _tell(entry: Entry) -> None:
+    """Tells a service that it is deployed."""
+    cls: Any = entry.cls
+    try:
+        cls.after_add_to_store(cls.logger)
+    except Exception:
+        cls.logger.exception("after_add_to_store raised an exception")
 
 
 class _FileLoader(SourceFileLoader):

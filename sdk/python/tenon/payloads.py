@@ -15,7 +15,18 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-_decoder = JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
+
+
+class TooDeep(ValueError):
+    """JSON is nested too deeply."""
+
+
+_decoder = JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 _scan = cast(Callable[[str, int], Tuple[Any, int]], _decoder.scan_once)  # type: ignore[attr-defined]
 
 
@@ -28,18 +39,37 @@ def loads(text: str) -> Any:
     except StopIteration:
         pass
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise TooDeep("it is nested too deeply") from None
+    except ValueError as error:
+        if "int_max_str_digits" not in str(error):
+            raise
+        raise ValueError("a number has too many digits") from None
     try:
         # White space around it, or an error to be described.
         return _decoder.decode(text)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise TooDeep("it is nested too deeply") from None
 
 
 def _is_from(value: Any, module: str, name: str) -> bool:
     """Whether a value is of a class of a module that perhaps was never imported."""
     loaded = sys.modules.get(module)
     return loaded is not None and isinstance(value, getattr(loaded, name))
+
+
+def depth(text: str) -> int:
+    """How deep the objects and arrays of a JSON text lie in each other."""
+    import re
+
+    deepest = level = 0
+    # What is between quotes is no bracket.
+    for part in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+        if part in "[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif part in "]}":
+            level -= 1
+    return deepest
 
 
 def is_decimal(value: Any) -> bool:
@@ -109,4 +139,4 @@ def dumps(value: Any) -> bytes:
         # A half of a surrogate pair, which UTF-8 does not have, but a JSON text may have sent.
         return _escaped.encode(value).encode()
     except RecursionError:
-        raise ValueError("the value contains itself, or is nested too deeply") from None
+        raise TooDeep("the value contains itself, or is nested too deeply") from None

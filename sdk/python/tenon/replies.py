@@ -7,13 +7,15 @@ from typing import Any, Dict, Optional
 from . import payloads
 from .context import Request
 from .entry import Reply
-from .errors import Cancelled, StatusError
+from .errors import BadRequest, Cancelled, StatusError
 from .loading import traceback_of
 from .protocol import FLAG_ERROR, FLAG_JSON
 
 CANCELLED = 499
 TIMED_OUT = 504
 PROBLEM = "application/problem+json"
+DEPTH_LIMIT = 100
+"""When Python's limit of recursion is hit, a body that is nested deeper than this is held to be the reason."""
 
 
 def refusal(request: Request) -> Optional[Reply]:
@@ -42,6 +44,8 @@ def error_reply(request: Request, error: BaseException) -> Reply:
     """The reply to a request whose service raised an exception."""
     if isinstance(error, Cancelled):
         return CANCELLED, 0, b"", b""
+    if isinstance(error, (RecursionError, payloads.TooDeep)) and _is_deep(request):
+        error = BadRequest(request.cid, "The body is nested too deeply")
     if isinstance(error, StatusError):
         if error.status >= 500:
             logging.getLogger(request._entry.name).error("answered with %s: %s", error.status, error, exc_info=error)
@@ -56,6 +60,10 @@ def error_reply(request: Request, error: BaseException) -> Reply:
     if isinstance(error, SystemExit):
         message = f"the service called sys.exit({error.code!r})"
     return _exception_reply(type(error).__qualname__, message, _trace(error), request.cid)
+
+
+def _is_deep(request: Request) -> bool:
+    return payloads.depth(str(request._body, "utf-8", "replace")) > DEPTH_LIMIT
 
 
 def _trace(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """The base class of services."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, Type, Union
 
 from . import invoking
 from .context import Channel, Request, Response

@@ -1,7 +1,5 @@
 """Exceptions, as existing service files import them."""
 
-from typing import Any
-
 from tenon.errors import (
     BadRequest,
     Conflict,
@@ -10,6 +8,7 @@ from tenon.errors import (
     InvocationFailed,
     MethodNotAllowed,
     NotFound,
+    OutgoingError,
     ServiceMissing,
     ServiceUnavailable,
     StatusError,
@@ -19,28 +18,48 @@ from tenon.errors import (
 )
 from tenon.errors import HostTimeout as TimeoutException
 
-ZatoException = TenonError
-
-
-class Reportable(StatusError):
-    """An exception whose status is given with it."""
-
-    def __init__(self, cid: str = "", msg: Any = "", status: int = 500, **details: Any) -> None:
-        super().__init__(cid, str(msg), status=int(status), **details)
-
-
-HTTPException = StatusAwareException = Reportable
+ZatoException = ClientSecurityException = ConnectionException = Inactive = ProcessingException = TenonError
+HTTPException = StatusAwareException = Reportable = ClientHTTPError = StatusError
+ParsingException = ValidationException = BadRequest
+URLNotFound = NotFound
+BackendInvocationError = OutgoingError
 ServiceMissingException = ServiceMissing
 RuntimeInvocationError = InvocationFailed
 
+BAD_REQUEST = 400
+UNAUTHORIZED = 401
+FORBIDDEN = 403
+NOT_FOUND = 404
+METHOD_NOT_ALLOWED = 405
+CONFLICT = 409
+TOO_MANY_REQUESTS = 429
+INTERNAL_SERVER_ERROR = 500
+SERVICE_UNAVAILABLE = 503
+
 __all__ = [
+    "BAD_REQUEST",
+    "CONFLICT",
+    "FORBIDDEN",
+    "INTERNAL_SERVER_ERROR",
+    "METHOD_NOT_ALLOWED",
+    "NOT_FOUND",
+    "SERVICE_UNAVAILABLE",
+    "TOO_MANY_REQUESTS",
+    "UNAUTHORIZED",
+    "BackendInvocationError",
     "BadRequest",
+    "ClientHTTPError",
+    "ClientSecurityException",
     "Conflict",
+    "ConnectionException",
     "Forbidden",
     "HTTPException",
+    "Inactive",
     "InternalServerError",
     "MethodNotAllowed",
     "NotFound",
+    "ParsingException",
+    "ProcessingException",
     "Reportable",
     "RuntimeInvocationError",
     "ServiceMissingException",
@@ -48,6 +67,8 @@ __all__ = [
     "StatusAwareException",
     "TimeoutException",
     "TooManyRequests",
+    "URLNotFound",
     "Unauthorized",
+    "ValidationException",
     "ZatoException",
 ]

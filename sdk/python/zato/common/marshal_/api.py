@@ -2,6 +2,6 @@
 
 from tenon.convert import Invalid as ModelValidationError
 from tenon.convert import Missing as ElementMissing
-from tenon.model import Model
+from tenon.model import Model, ModelCtx
 
-__all__ = ["ElementMissing", "Model", "ModelValidationError"]
+__all__ = ["ElementMissing", "Model", "ModelCtx", "ModelValidationError"]

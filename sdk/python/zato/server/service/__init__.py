@@ -9,11 +9,13 @@ from tenon import (
     AsIs,
     Bool,
     Boolean,
+    Bunch,
     Date,
     DateTime,
     Decimal,
     Dict,
     DictList,
+    Elem,
     Float,
     ForceType,
     Int,
@@ -22,22 +24,41 @@ from tenon import (
     ListOfDicts,
     Nested,
     Opaque,
+    Secret,
     Service,
     Text,
     Unicode,
 )
-from tenon.elements import Elem as SimpleIOElem
+from tenon.context import HttpRequest as HTTPRequestData
+from tenon.context import Request, Response
+from zato.common.pubsub import PubSubMessage
 
 if TYPE_CHECKING:
-    from tenon import Model, dataclass, field
+    from tenon import Model, RESTAdapter, dataclass, field
+
+SimpleIOElem = Elem
+
+_LATE = ("Model", "dataclass", "field", "RESTAdapter")
+_NOT_HERE = (
+    "BusinessCentralAdapter",
+    "DataverseClient",
+    "ODataAdapter",
+    "PubSubHook",
+    "SAPAdapter",
+    "SOAPAdapter",
+    "WSXAdapter",
+    "WSXHook",
+)
 
 
 def __getattr__(name: str) -> Any:
-    # As in `tenon`: only services with models pay for them.
-    if name in ("Model", "dataclass", "field"):
+    # As in `tenon`: only services with models and adapters pay for them.
+    if name in _LATE:
         import tenon
 
         return getattr(tenon, name)
+    if name in _NOT_HERE:
+        raise AttributeError(f"there is no '{name}' in Tenon")
     raise AttributeError(f"module 'zato.server.service' has no attribute '{name}'")
 
 
@@ -48,13 +69,16 @@ __all__ = [
     "AsIs",
     "Bool",
     "Boolean",
+    "Bunch",
     "Date",
     "DateTime",
     "Decimal",
     "Dict",
     "DictList",
+    "Elem",
     "Float",
     "ForceType",
+    "HTTPRequestData",
     "Int",
     "Integer",
     "List",
@@ -62,6 +86,11 @@ __all__ = [
     "Model",
     "Nested",
     "Opaque",
+    "PubSubMessage",
+    "RESTAdapter",
+    "Request",
+    "Response",
+    "Secret",
     "Service",
     "SimpleIOElem",
     "Text",

@@ -1,0 +1,141 @@
+"""What a service may ask about the call that it answers, and small things that it may do; worked out when asked for."""
+
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional, Union
+
+from .lazy import lazy
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from logging import Logger
+
+    from .context import Request, Response
+    from .spawning import Spawned
+
+_MASK = "******"
+
+
+class CallFacts:
+    """Facts of a call."""
+
+    request: "Request"
+    response: "Response"
+    name: ClassVar[str]
+    logger: "ClassVar[Logger]"
+    slow_threshold = 99_999
+    """Not used; service files may read it."""
+    in_reply_to = ""
+    """The correlation id that this call answers to; calls have none of their own."""
+
+    @lazy
+    def invocation_time(self) -> "datetime":
+        """When the call began, in UTC without a time zone; for a service without hooks, when it first asked."""
+        from .hooks import utc_now
+
+        return utc_now()
+
+    handle_return_time: "Optional[datetime]" = None
+    """When the handler ended; there is something in it in hooks only."""
+
+    @property
+    def processing_time_raw(self) -> "Optional[timedelta]":
+        """How long the handler took; there is something in it in hooks only."""
+        return None if self.handle_return_time is None else self.handle_return_time - self.invocation_time
+
+    @property
+    def processing_time(self) -> Optional[int]:
+        """How long the handler took in milliseconds; there is something in it in hooks only."""
+        took = self.processing_time_raw
+        return None if took is None else round(took.total_seconds() * 1000)
+
+    @property
+    def job_type(self) -> str:
+        """`one_time`, `interval_based` or `cron_style` if a job calls, otherwise empty."""
+        return str(self.request.metadata.get("job_type") or "")
+
+    @property
+    def usage(self) -> int:
+        """How often this worker has run the service."""
+        return self.request._entry.runs
+
+    @property
+    def process_name(self) -> str:
+        """The process that runs the service."""
+        import os
+
+        return f"{os.environ.get('TENON_SERVER', 'server')}:{os.getpid()}"
+
+    @lazy
+    def wsgi_environ(self) -> Dict[str, Any]:
+        """The HTTP request in the form that WSGI gives it."""
+        http = self.request.http
+        environ: Dict[str, Any] = {
+            "REQUEST_METHOD": http.method,
+            "PATH_INFO": http.path,
+            "QUERY_STRING": http.query_string,
+            "REMOTE_ADDR": http.remote,
+            "zato.http.remote_addr": http.remote,
+            "zato.http.raw_request": self.request._body,
+            "zato.http.GET": http.GET,
+            "zato.http.POST": http.POST,
+            "zato.http.path_params": self.request.metadata.get("params") or {},
+            "zato.request_ctx.cid": self.request.cid,
+        }
+        for name, value in http.headers.items():
+            key = name.upper().replace("-", "_")
+            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+        return environ
+
+    @lazy
+    def environ(self) -> Dict[str, Any]:
+        """A place for values of this call."""
+        return {}
+
+    @property
+    def data_format(self) -> str:
+        """The channel's data format."""
+        return self.request.data_format
+
+    @property
+    def transport(self) -> str:
+        """`plain_http` if the call came over HTTP, otherwise empty."""
+        return self.request.transport
+
+    def new_instance(self, service: "Union[str, type]", *args: Any, **kwargs: Any) -> Any:
+        """An instance of another service of this worker, in this call, whose handler is not run."""
+        from .invoking import service_name
+
+        return self.request._host.new_instance(self.request, service_name(service))
+
+    def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "Spawned":
+        """Runs a function in a thread of its own; `get()` waits for its result."""
+        from .spawning import spawn
+
+        return spawn(function, args, kwargs)
+
+    run_in_thread = spawn
+
+    def log_input(self, user_msg: str = "", level: str = "info") -> None:
+        """Writes the input to the log, without secrets."""
+        self._log("input", user_msg, level, self.request._entry.input, self.request.input)
+
+    def log_output(self, user_msg: str = "", level: str = "info") -> None:
+        """Writes the answer to the log, without secrets."""
+        self._log("output", user_msg, level, self.request._entry.output, self.response.payload)
+
+    def _log(self, what: str, user_msg: str, level: str, declared: Any, data: Any) -> None:
+        from logging import getLevelName
+
+        from .elements import secrets_of
+
+        shown = _without(secrets_of(declared), data.to_dict() if hasattr(data, "to_dict") else data)
+        number = getLevelName(str(level).upper())
+        self.logger.log(number if isinstance(number, int) else 20, "%s%s of %s: %s", f"{user_msg} " if user_msg else "", what, self.name, shown)
+
+
+def _without(secrets: Any, data: Any) -> Any:
+    """Data in which the values of secrets are masked."""
+    if isinstance(data, dict):
+        return {key: _MASK if key in secrets else _without(secrets, value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_without(secrets, item) for item in data]
+    return data

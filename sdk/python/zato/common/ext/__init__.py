@@ -1,0 +1,1 @@
+"""See `zato.common.ext.dataclasses` and `zato.common.ext.bunch`."""

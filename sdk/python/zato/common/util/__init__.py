@@ -1,0 +1,1 @@
+"""See `zato.common.util.api`."""
