@@ -81,15 +81,10 @@ class _Output(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while True:
-            try:
-                piece = self._stream.read1(_PIECE_BYTES)
-            except (OSError, ValueError):
-                return
-            if not piece:
-                return
-            self.size += len(piece)
-            self.kept += piece[: max(0, OUTPUT_LIMIT_BYTES - len(self.kept))]
+        with suppress(OSError, ValueError), self._stream:
+            for piece in iter(lambda: self._stream.read1(_PIECE_BYTES), b""):
+                self.size += len(piece)
+                self.kept += piece[: max(0, OUTPUT_LIMIT_BYTES - len(self.kept))]
 
 
 class _Running:

@@ -77,7 +77,8 @@ async def _await_steps(steps: Steps) -> Any:
         while True:
             try:
                 answer = await awaited if hasattr(awaited, "__await__") else awaited
-            except Exception as error:
+            except BaseException as error:
+                # A cancelled task too: what is to be done in any case is done by the steps.
                 awaited = steps.throw(error)
             else:
                 awaited = steps.send(answer)
