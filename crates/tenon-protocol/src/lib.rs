@@ -4,5 +4,7 @@
 //!   once; the server's routes, the typed client and the OpenAPI document follow from that.
 //! - [`worker`]: binary frames between a server and the worker processes that run services.
 
+#[cfg(feature = "control")]
 pub mod control;
+#[cfg(feature = "worker")]
 pub mod worker;

@@ -1,0 +1,1 @@
+//! Services in tests, without a cluster.
