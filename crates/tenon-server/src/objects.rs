@@ -1,16 +1,15 @@
 //! Keeps the snapshot at the store's newest revision.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenon_model::{Object, ObjectKey, Revision};
+use tenon_model::Revision;
 use tenon_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::secrets::Secrets;
-use crate::snapshot::{SnapshotBuilder, SnapshotCell};
+use crate::snapshot::{ObjectChanges, SnapshotBuilder, SnapshotCell};
 
 /// How often is looked for changes that no event told of.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -35,10 +34,9 @@ impl ObjectFollower {
     /// Loads everything, then follows until told to stop.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut events = self.store.events();
-        let mut objects = BTreeMap::new();
         let mut next = Load::Everything;
         loop {
-            match self.refresh(&mut objects, next).await {
+            match self.refresh(next).await {
                 Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot read the objects; trying again");
@@ -51,10 +49,10 @@ impl ObjectFollower {
             next = loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(LOOK_EVERY) => break Load::Changes { rebuild: false },
+                    () = tokio::time::sleep(LOOK_EVERY) => break Load::Changes { secrets: false },
                     event = events.recv() => match event {
-                        Some(Event::Objects(_)) => break Load::Changes { rebuild: false },
-                        Some(Event::Secrets) => break Load::Changes { rebuild: true },
+                        Some(Event::Objects(_)) => break Load::Changes { secrets: false },
+                        Some(Event::Secrets) => break Load::Changes { secrets: true },
                         Some(Event::Reconnected) => break Load::Everything,
                         Some(_) => {}
                         None => return,
@@ -64,54 +62,43 @@ impl ObjectFollower {
         }
     }
 
-    async fn refresh(&self, objects: &mut BTreeMap<ObjectKey, Arc<Object>>, load: Load) -> Result<(), StoreError> {
+    async fn refresh(&self, load: Load) -> Result<(), StoreError> {
         let known = self.cell.load().revision;
-        let mut rebuild = self.revision.borrow().is_none();
-        let revision = match load {
-            Load::Changes { rebuild: forced } => {
+        let is_first = self.revision.borrow().is_none();
+        let (revision, changes) = match load {
+            Load::Changes { secrets } if !is_first => {
                 let delta = self.store.objects_since(known).await?;
-                if delta.complete {
-                    rebuild |= forced || delta.revision != known;
-                    for object in delta.changed {
-                        objects.insert(object.key(), Arc::new(object));
-                    }
-                    for key in delta.removed {
-                        objects.remove(&key);
-                    }
-                    delta.revision
+                if !delta.complete {
+                    self.everything().await?
+                } else if !secrets && delta.revision == known {
+                    return Ok(());
                 } else {
-                    rebuild = true;
-                    self.load_everything(objects).await?
+                    let changes = ObjectChanges::Some {
+                        changed: delta.changed,
+                        removed: delta.removed,
+                        secrets,
+                    };
+                    (delta.revision, changes)
                 }
             }
-            Load::Everything => {
-                rebuild = true;
-                self.load_everything(objects).await?
-            }
+            _ => self.everything().await?,
         };
-        if rebuild {
-            let resolver = self.secrets.resolver(&self.store).await?;
-            let previous = self.cell.load_full();
-            let snapshot = self.builder.build(revision, objects.clone(), &resolver, &previous);
-            self.cell.swap(snapshot).await;
-        }
+        let resolver = self.secrets.resolver(&self.store).await?;
+        let previous = self.cell.load_full();
+        let snapshot = self.builder.build(revision, changes, &resolver, &previous);
+        self.cell.swap(snapshot).await;
         self.revision.send_replace(Some(revision));
         Ok(())
     }
 
-    async fn load_everything(&self, objects: &mut BTreeMap<ObjectKey, Arc<Object>>) -> Result<Revision, StoreError> {
+    async fn everything(&self) -> Result<(Revision, ObjectChanges), StoreError> {
         let set = self.store.objects().await?;
-        *objects = set
-            .objects
-            .into_iter()
-            .map(|object| (object.key(), Arc::new(object)))
-            .collect();
-        Ok(set.revision)
+        Ok((set.revision, ObjectChanges::All(set.objects)))
     }
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Load {
     Everything,
-    Changes { rebuild: bool },
+    Changes { secrets: bool },
 }

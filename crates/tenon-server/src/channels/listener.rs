@@ -104,10 +104,11 @@ impl DataPlane {
             return reply;
         }
         let snapshot = self.snapshot.load();
-        let (route, values) = match snapshot.router.find(path, request.method()) {
+        let (route, values) = match snapshot.router.find(path, request.method(), request.headers()) {
             Found::Route(route, values) => (route, values),
             Found::Nothing if !(self.loaded)() => return self.refused(reply::starting()),
             Found::WrongMethod(allowed) => return self.refused(reply::wrong_method(&allowed)),
+            Found::NotAcceptable => return self.refused(reply::not_acceptable()),
             Found::Nothing => return self.refused(reply::not_found()),
         };
         drop(snapshot);
@@ -176,7 +177,7 @@ impl DataPlane {
         let call = ServiceCall {
             cid: cid.clone(),
             service: route.http.service.clone(),
-            source: CallSource::Channel(route.channel.clone()),
+            source: CallSource::Channel(route.channel().to_owned()),
             data_format: route.http.data_format.as_str(),
             merged_params: request::merged_params(route, &facts),
             message_wins: request::message_wins(route),

@@ -154,6 +154,15 @@ pub(super) fn not_found() -> Reply {
     problem_reply(&Problem::new(404, "not-found", "no channel has this path"))
 }
 
+/// Channels of this path and method exist, but they answer with nothing that the caller accepts.
+pub(super) fn not_acceptable() -> Reply {
+    problem_reply(&Problem::new(
+        406,
+        "not-acceptable",
+        "no channel of this path answers with a media type that 'Accept' allows",
+    ))
+}
+
 /// Channels of this path exist, but for other methods.
 pub(super) fn wrong_method(allowed: &[Method]) -> Reply {
     let list = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");

@@ -40,8 +40,7 @@ async fn list(call: ApiCall<ListObjects>) -> Result<Page<Object>, Problem> {
     let snapshot = call.api.snapshot.load_full();
     let kind = call.params.kind.as_deref();
     let wanted = snapshot
-        .objects
-        .values()
+        .objects()
         .filter(|object| kind.is_none_or(|kind| object.kind == kind));
     let masked = wanted.map(|object| masked(&call.api, object));
     Ok(page_of(
