@@ -152,6 +152,7 @@ class Request:
     _task: Any = None
     _has_begun = False
     _thread: Any = None
+    _told: Any = None
     _service: Any = None
 
     def __init__(self, host: Any, entry: "Entry", id: int, flags: int, tail: bytes, body: bytes) -> None:
@@ -231,17 +232,31 @@ class Request:
             if self.data_format != "json":
                 return self._text_or_bytes()
         try:
-            return payloads.loads(str(body, "utf-8"))
+            value = payloads.loads(str(body, "utf-8"))
         except ValueError as error:
             if wants_json or "method" in self.metadata:
                 raise BadRequest(self.cid, f"The body is no JSON: {error}") from None
             return self._text_or_bytes()
+        if type(value) is dict and "phase" in value:
+            # What services are told of calls in the background has one.
+            from .callbacks import adapted
+
+            self._told = value
+            value = adapted(self.metadata.get("channel"), value)
+        return value
 
     def _text_or_bytes(self) -> Union[str, bytes]:
         try:
             return str(self._body, "utf-8")
         except UnicodeDecodeError:
             return self._body
+
+    @property
+    def outcome(self) -> Optional[Bunch]:
+        """How a call in the background ended, for the callback that is told of it; None for any other service."""
+        from .callbacks import outcome_of
+
+        return outcome_of(self)
 
     def payload_for_input(self) -> Any:
         """The payload for a service that declares its input, which therefore has to have a structure."""

@@ -23,8 +23,12 @@ class CallFacts:
     logger: "ClassVar[Logger]"
     slow_threshold = 99_999
     """Not used; service files may read it."""
-    in_reply_to = ""
-    """The correlation id that this call answers to; calls have none of their own."""
+
+    @property
+    def in_reply_to(self) -> str:
+        """The correlation id of the call in the background that this callback is told of; empty in any other service."""
+        outcome = self.request.outcome
+        return str(outcome.get("cid") or "") if outcome is not None else ""
 
     @lazy
     def invocation_time(self) -> "datetime":

@@ -91,10 +91,7 @@ def _answers(answer: HostReturn) -> Answers:
     raise_for(answer)
     found = payloads.loads(str(answer.body, "utf-8")) if answer.body else {}
     return Answers(
-        [
-            ServerAnswer(server, bool(one.get("is_ok")), one.get("data"), str(one.get("error") or ""))
-            for server, one in sorted((found or {}).items())
-        ]
+        [ServerAnswer(server, bool(one.get("is_ok")), one.get("data"), str(one.get("error") or "")) for server, one in sorted((found or {}).items())]
     )
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import unittest
+from contextlib import suppress
 from typing import Any, List
 
 import harness  # noqa: F401 - finds the package
@@ -125,10 +126,8 @@ class Invokes(unittest.TestCase):
             raise AssertionError("unexpected")
 
         def act(self: Service) -> None:
-            try:
+            with suppress(BaseException):
                 self.invoke("crm")
-            except BaseException:
-                pass
 
         platform = Platform()
         platform.services["crm"].answer(check)
@@ -137,13 +136,39 @@ class Invokes(unittest.TestCase):
 
     def test_calls_in_the_background_wait_for_the_test(self) -> None:
         told: List[Any] = []
-        platform = Platform(Doubles)
-        platform.services["told"].answer(lambda payload: told.append(payload))
+
+        class Told(Service):
+            name = "told"
+
+            def handle(self) -> None:
+                told.append({**self.request.outcome, "payload": self.request.payload, "in_reply_to": self.in_reply_to})
+
+        platform = Platform(Doubles, Told)
         cid = do(lambda self: self.invoke_async("doubles", {"number_count": 1}, callback="told", zato_ctx={"for": "me"}), platform)
         self.assertEqual(told, [])
         self.assertEqual([(call.service, call.payload, call.cid) for call in platform.background.calls], [("doubles", {"number_count": 1}, cid)])
         self.assertEqual(len(platform.run_background()), 1)
-        self.assertEqual((told[0]["cid"], told[0]["is_ok"], told[0]["data"], told[0]["context"]), (cid, True, {"doubled": 2}, {"for": "me"}))
+        self.assertEqual(
+            (told[0]["payload"], told[0]["in_reply_to"], told[0]["is_ok"], told[0]["context"]), ({"doubled": 2}, cid, True, {"for": "me"})
+        )
+        do(lambda self: self.invoke_async("nothing", callback=["told"]), platform)
+        platform.run_background()
+        self.assertEqual((told[1]["payload"]["is_ok"], told[1]["payload"]["error"]), (False, "no service is called 'nothing'"))
+
+    def test_the_callback_of_a_retry_is_told_of_its_context(self) -> None:
+        told: List[Any] = []
+
+        class Told(Service):
+            name = "told"
+
+            def handle(self) -> None:
+                told.append(self.request.payload)
+
+        platform = Platform(Told)
+        platform.services["flaky"].answer(ValueError("1"), {"done": True})
+        do(lambda self: self.patterns.invoke_retry.invoke_async("flaky", repeats=1, seconds=1, callback=Told, context={"a": 1}), platform)
+        platform.run_background()
+        self.assertEqual((told[0]["ok"], told[0]["response"], told[0]["target"], told[0]["context"]), (True, {"done": True}, "flaky", {"a": 1}))
 
     def test_fan_out_tells_of_each_and_of_all(self) -> None:
         each: List[Any] = []

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional
 
 from .. import payloads
+from ..callbacks import ASYNC, ON_FINAL, ON_TARGET, RETRY
 from ..host import HostReturn
 from ..times import from_iso
 from .memory import ok
@@ -73,7 +74,7 @@ class Background:
     def add_job(self, asked: Dict[str, Any], body: bytes, is_json: bool) -> HostReturn:
         """Keeps a job."""
         platform = self._platform
-        name = str(asked.get("name") or f"{asked.get('prefix') or asked['service'] + '-'}{platform.next_id()}")
+        name = str(asked.get("name") or f"{asked.get('prefix') or asked['service']}.{platform.next_id()}")
         at = from_iso(asked["at"]) if asked.get("at") else platform.clock.now + timedelta(milliseconds=asked.get("after_ms") or 0)
         self._jobs.append((Job(name, asked["service"], _payload(body, is_json), at), body, is_json))
         return ok({"name": name})
@@ -93,9 +94,10 @@ class Background:
                 outcome = self._invoke(call.service, source, body, is_json, cid)
                 if outcome["is_ok"]:
                     break
-            told = {"cid": cid, "service": call.service, **outcome, "context": asked.get("context"), "req_ts_utc": began, "resp_ts_utc": self._now()}
+            told = {"service": call.service, **outcome, "cid": cid, "req_ts_utc": began, "resp_ts_utc": self._now()}
+            told.update(context=asked.get("context"), phase="callback", source=source)
             for callback in callbacks:
-                self._tell(callback, told, source, "retry-callback" if is_retry else "invoke-async-callback", cid)
+                self._tell(callback, told, RETRY if is_retry else ASYNC, cid)
 
         self._waiting.append((call, run))
         return ok({"cid": cid})
@@ -111,14 +113,17 @@ class Background:
         def target(index: int) -> Callable[[], None]:
             def run() -> None:
                 content, is_json = (b"", False) if given[index] is None else (payloads.dumps(given[index]), True)
-                outcome = self._invoke(targets[index], source, content, is_json, cid)
-                found[index] = {"service": targets[index], **outcome, "cid": cid}
+                own_cid = self._platform.new_cid()
+                outcome = self._invoke(targets[index], source, content, is_json, own_cid, "fanout-call")
+                found[index] = {"service": targets[index], **outcome, "cid": own_cid, "req_ts_utc": began, "resp_ts_utc": self._now()}
+                told = {**found[index], "context": None, "phase": "on-target", "source": source}
                 for callback in asked.get("on_target") or ():
-                    self._tell(callback, {**found[index], "phase": "on-target", "source": source, "req_ts_utc": began}, source, "fan-out", cid)
+                    self._tell(callback, told, ON_TARGET, own_cid)
                 if len(found) == len(targets):
                     data = [found[each] for each in range(len(targets))]
+                    final = {"phase": "on-final", "source": source, "cid": cid, "req_ts_utc": began, "resp_ts_utc": self._now(), "data": data}
                     for callback in asked.get("on_final") or ():
-                        self._tell(callback, {"phase": "on-final", "source": source, "req_ts_utc": began, "data": data}, source, "fan-out", cid)
+                        self._tell(callback, final, ON_FINAL, cid)
 
             return run
 
@@ -126,14 +131,14 @@ class Background:
             self._waiting.append((Call(service, given[index], cid, []), target(index)))
         return ok({"cid": cid})
 
-    def _invoke(self, service: str, source: str, body: bytes, is_json: bool, cid: str) -> Dict[str, Any]:
+    def _invoke(self, service: str, source: str, body: bytes, is_json: bool, cid: str, channel: str = "invoke-async") -> Dict[str, Any]:
         from .platform import outcome_of
 
-        return outcome_of(self._platform.invoke(service, body, is_json, {"channel": "invoke-async", "channel_name": source}, cid))
+        return outcome_of(self._platform.invoke(service, body, is_json, {"channel": channel, "channel_name": source}, cid))
 
-    def _tell(self, callback: str, told: Dict[str, Any], source: str, channel: str, cid: str) -> None:
+    def _tell(self, callback: str, told: Dict[str, Any], channel: str, cid: str) -> None:
         body = payloads.dumps(told)
-        metadata = {"channel": channel, "channel_name": source}
+        metadata = {"channel": channel, "channel_name": told["source"]}
         self._waiting.append((None, lambda: self._platform.invoke(callback, body, True, metadata, cid)))
 
     def _now(self) -> str:

@@ -230,8 +230,8 @@ def outcome_of(answer: HostReturn) -> Dict[str, Any]:
     if answer.body:
         text = str(answer.body, "utf-8", "replace")
         data = payloads.loads(text) if described.get("is_json") else text
-    error = str(described.get("error") or (data.get("detail") if isinstance(data, dict) else data) or "") if failed else None
-    return {"is_ok": not failed, "data": None if failed else data, "error": error}
+    error = str(described.get("error") or (data.get("detail") if isinstance(data, dict) else data) or "") if failed else ""
+    return {"is_ok": not failed, "data": data if not described.get("error") else None, "error": error}
 
 
 def _http_metadata(method: str, data_format: str, http: Dict[str, Any]) -> Dict[str, Any]:
