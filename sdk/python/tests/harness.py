@@ -57,6 +57,7 @@ class Worker:
         self._replies: Dict[int, Reply] = {}
         self._pongs: Dict[int, Frame] = {}
         self.logs: List[Dict[str, Any]] = []
+        self.metrics: List[Dict[str, Any]] = []
         self.hello: Dict[str, Any] = {}
         self.closed = False
         self._next_id = 0
@@ -138,6 +139,8 @@ class Worker:
                 self._pongs[frame.id] = frame
             elif frame.kind == protocol.LOG:
                 self.logs.append(json.loads(frame.body))
+            elif frame.kind == protocol.METRIC:
+                self.metrics.append(json.loads(frame.body))
             else:
                 raise AssertionError(f"unexpected frame {frame}")
             self._changed.notify_all()
