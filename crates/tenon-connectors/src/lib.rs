@@ -34,6 +34,7 @@ pub use http_route::{
     UrlParamsPriority,
 };
 pub use path::{InvalidPath, PathPattern, PathSegment, SegmentPart};
+pub use rest::WebDocument;
 pub use settings::Settings;
 
 /// Every connector there is. This is the list to which a new one is added.

@@ -15,6 +15,7 @@ mod membership;
 mod metrics;
 mod object_writer;
 mod objects;
+pub mod rate_limits;
 mod secrets;
 pub mod security;
 mod server;
@@ -31,7 +32,7 @@ pub use membership::Presence;
 pub use server::{ServerError, ServerParts, ServerSettings, run_server};
 pub use settings::{DataSettings, InvokeSettings};
 
-/// The kinds of objects that live here: security definitions.
+/// The kinds of objects that live here: security definitions and rate limits.
 pub fn kinds() -> Vec<tenon_model::Kind> {
-    security::kinds()
+    [security::kinds(), rate_limits::kinds()].concat()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tenon_connectors::{ChannelBinding, Connector};
 use tenon_manifest::{ObjectProblem, PlanContext, Planned};
-use tenon_model::{Catalog, KindGroup, ObjectKey, Problem, Revision};
+use tenon_model::{Catalog, ObjectKey, Problem, Revision};
 use tenon_protocol::control::{ApplyReply, ApplyRequest, Plan};
 use tenon_store::{ObjectChange, Store, StoreError};
 
@@ -215,13 +215,16 @@ impl ObjectWriter {
         clashes
     }
 
+    /// Whether there are references that may mean objects of either kind, so that a name alone must say which.
+    fn share_names(&self, one: &str, other: &str) -> bool {
+        self.catalog.iter().any(|kind| {
+            let mut fields = kind.reference_fields.iter();
+            fields.any(|(_, kinds)| kinds.iter().any(|kind| kind == one) && kinds.iter().any(|kind| kind == other))
+        })
+    }
+
     /// Security definitions that are written and have the name of one of another kind: channels name them by name alone.
     fn name_clashes(&self, current: &[tenon_model::Object], planned: &Planned) -> Vec<ObjectProblem> {
-        let is_security = |key: &ObjectKey| {
-            self.catalog
-                .get(&key.kind)
-                .is_some_and(|kind| kind.group == KindGroup::Security)
-        };
         let goes = |key: &ObjectKey| {
             planned
                 .changes
@@ -238,10 +241,10 @@ impl ObjectWriter {
             .filter(|key| !goes(key))
             .collect();
         let mut clashes = Vec::new();
-        for key in written.map(ObjectChange::key).filter(|key| is_security(key)) {
-            let other = known
-                .iter()
-                .find(|other| other.name == key.name && other.kind != key.kind && is_security(other));
+        for key in written.map(ObjectChange::key) {
+            let other = known.iter().find(|other| {
+                other.name == key.name && other.kind != key.kind && self.share_names(&other.kind, &key.kind)
+            });
             if let Some(other) = other {
                 clashes.push(ObjectProblem {
                     key: key.clone(),
@@ -264,9 +267,7 @@ impl ObjectWriter {
             .find_map(|connector| connector.channel(&key.kind, &key.name, &resolved))?;
         match bound.ok()? {
             ChannelBinding::Off => None,
-            ChannelBinding::Http(route) => {
-                Some(route.place())
-            }
+            ChannelBinding::Http(route) => Some(route.place()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenon_control::{ControlListener, ControlSettings, Identity, IdentityError, MetricsText, health_routes};
-use tenon_model::{Catalog, InstanceId, Random, Revision};
+use tenon_model::{Catalog, Clock, InstanceId, Random, Revision, SystemClock};
 use tenon_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ use crate::membership::{Presence, ServerHealth};
 use crate::metrics::Metrics;
 use crate::object_writer::ObjectWriter;
 use crate::objects::ObjectFollower;
+use crate::rate_limits::{Meters, follow_servers};
 use crate::secrets::Secrets;
 use crate::security::{ClusterKey, ClusterKeyError, Users};
 use crate::services::{Services, ServicesParts};
@@ -145,6 +146,8 @@ struct Server {
     api: Arc<Api>,
     revision: watch::Sender<Option<Revision>>,
     metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    meters: Arc<Meters>,
     instance: InstanceId,
     name: String,
     settings: ServerSettings,
@@ -207,10 +210,14 @@ impl Server {
             writer,
             random: parts.random,
         });
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let meters = Meters::new(api.store.clone(), Arc::clone(&clock));
         let server = Self {
             api,
             revision,
             metrics,
+            clock,
+            meters: Arc::new(meters),
             instance,
             name,
             settings,
@@ -247,6 +254,8 @@ impl Server {
                 connectors: tenon_connectors::connectors(),
                 connector_settings: Arc::new(self.settings.connections.clone()),
                 random: Arc::clone(&self.api.random),
+                clock: Arc::clone(&self.clock),
+                meters: Arc::clone(&self.meters),
             },
             cell: Arc::clone(&self.api.snapshot),
             secrets: self.api.secrets.clone(),
@@ -296,6 +305,7 @@ impl Server {
         let (store, health) = (&self.api.store, &self.api.health);
         tasks.spawn(self.follower().run(support.clone()));
         tasks.spawn(Arc::clone(health).beat(store.clone(), support.clone()));
+        tasks.spawn(follow_servers(Arc::clone(&self.meters), store.clone(), support.clone()));
         tasks.spawn(outside.control.run(support.clone()));
         tasks.spawn(tell(Arc::clone(health), outside.condition, support.clone()));
         tasks.spawn(bootstrap(self.api.users.clone(), outside.first_admin, support.clone()));

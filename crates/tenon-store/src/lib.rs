@@ -45,6 +45,7 @@ pub use error::StoreError;
 pub use leases::{Lease, LeaseReply, LeaseRequest};
 pub use locks::{Lock, LockReply, LockRequest, LockTry};
 pub use members::{MemberReply, MemberRequest};
+pub use memory::Quotas;
 pub use objects::{AuditEntry, ObjectChange, ObjectDelta, ObjectReply, ObjectRequest, ObjectSet, WrittenObjects};
 pub use quotas::{QuotaGrant, QuotaKind, QuotaReply, QuotaRequest, QuotaSpec, QuotaUnit};
 pub use runs::{

@@ -5,12 +5,15 @@ mod channel_config;
 mod client;
 mod config;
 mod connect;
+mod document;
 mod outgoing;
 mod target;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+
+pub use self::document::WebDocument;
 
 use serde_json::Value;
 use tenon_model::{Kind, KindConfig, ObjectName};

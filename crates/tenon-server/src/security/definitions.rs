@@ -1,124 +1,89 @@
-//! The kinds of security definitions: `basic-auth` and `api-key`.
+//! Every kind of security definition, and a definition as a value.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenon_connectors::Credentials;
-use tenon_model::{FieldProblem, Kind, KindConfig, KindGroup, Secret};
+use tenon_model::{Kind, KindConfig};
+
+use super::api_key::ApiKeyConfig;
+use super::basic_auth::BasicAuthConfig;
+use super::group::SecurityGroupConfig;
+use super::jwt::JwtConfig;
+use super::mutual_tls::MutualTlsConfig;
 
 /// Every kind of security definition.
 pub fn kinds() -> Vec<Kind> {
-    vec![Kind::of::<BasicAuthConfig>(), Kind::of::<ApiKeyConfig>()]
-}
-
-/// A user name and a password, sent as HTTP Basic authentication (RFC 7617).
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BasicAuthConfig {
-    /// The user's name, without a colon.
-    pub username: String,
-    /// The password.
-    pub password: Secret,
-    /// What the user is told to log in to.
-    #[serde(default = "default_realm")]
-    pub realm: String,
-}
-
-fn default_realm() -> String {
-    "Tenon".to_owned()
-}
-
-impl KindConfig for BasicAuthConfig {
-    const NAME: &'static str = "basic-auth";
-    const TITLE: &'static str = "Basic authentication";
-    const GROUP: KindGroup = KindGroup::Security;
-
-    fn check(&self) -> Vec<FieldProblem> {
-        let mut problems = Vec::new();
-        if self.username.is_empty() || self.username.contains(':') {
-            problems.push(FieldProblem::new(
-                "username",
-                "a user name is not empty and has no colon",
-            ));
-        }
-        if self.password.reveal().is_empty() {
-            problems.push(FieldProblem::new("password", "a password is not empty"));
-        }
-        if self.realm.contains(['"', '\\']) || self.realm.chars().any(char::is_control) {
-            problems.push(FieldProblem::new(
-                "realm",
-                "a realm has no quotes, backslashes or control characters",
-            ));
-        }
-        problems
-    }
-}
-
-/// A key that a client sends in a header.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKeyConfig {
-    /// The key.
-    pub key: Secret,
-    /// The header that carries it.
-    #[serde(default = "default_header")]
-    pub header: String,
-}
-
-fn default_header() -> String {
-    "X-API-Key".to_owned()
-}
-
-impl KindConfig for ApiKeyConfig {
-    const NAME: &'static str = "api-key";
-    const TITLE: &'static str = "API key";
-    const GROUP: KindGroup = KindGroup::Security;
-
-    fn check(&self) -> Vec<FieldProblem> {
-        let mut problems = Vec::new();
-        if self.key.reveal().is_empty() {
-            problems.push(FieldProblem::new("key", "a key is not empty"));
-        }
-        if http::HeaderName::try_from(self.header.as_str()).is_err() {
-            problems.push(FieldProblem::new(
-                "header",
-                format!("'{}' is not the name of a header", self.header),
-            ));
-        }
-        problems
-    }
+    vec![
+        Kind::of::<BasicAuthConfig>(),
+        Kind::of::<ApiKeyConfig>(),
+        Kind::of::<JwtConfig>(),
+        Kind::of::<MutualTlsConfig>(),
+        Kind::of::<SecurityGroupConfig>(),
+    ]
 }
 
 /// A security definition with its secrets resolved.
 #[derive(Debug, Clone)]
-pub enum Definition {
+pub(crate) enum Definition {
     /// HTTP Basic authentication.
     BasicAuth(BasicAuthConfig),
     /// A key in a header.
     ApiKey(ApiKeyConfig),
+    /// A signed token.
+    Jwt(Box<JwtConfig>),
+    /// A client's certificate.
+    MutualTls(MutualTlsConfig),
+    /// Several of the others.
+    Group(SecurityGroupConfig),
 }
 
 impl Definition {
     /// The definition of an object with a resolved body; none if its kind is no security definition or its body is wrong.
-    pub fn of(kind: &str, resolved: &Value) -> Option<Self> {
+    pub(crate) fn of(kind: &str, resolved: &Value) -> Option<Self> {
+        let body = resolved.clone();
         match kind {
-            BasicAuthConfig::NAME => serde_json::from_value(resolved.clone()).ok().map(Definition::BasicAuth),
-            ApiKeyConfig::NAME => serde_json::from_value(resolved.clone()).ok().map(Definition::ApiKey),
+            BasicAuthConfig::NAME => serde_json::from_value(body).ok().map(Self::BasicAuth),
+            ApiKeyConfig::NAME => serde_json::from_value(body).ok().map(Self::ApiKey),
+            JwtConfig::NAME => serde_json::from_value(body).ok().map(|jwt| Self::Jwt(Box::new(jwt))),
+            MutualTlsConfig::NAME => serde_json::from_value(body).ok().map(Self::MutualTls),
+            SecurityGroupConfig::NAME => serde_json::from_value(body).ok().map(Self::Group),
             _ => None,
         }
     }
 
-    /// What an outgoing connection sends to prove who it is.
-    pub fn credentials(&self) -> Credentials {
+    /// Its kind's name.
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Definition::BasicAuth(config) => Credentials::Basic {
+            Self::BasicAuth(_) => BasicAuthConfig::NAME,
+            Self::ApiKey(_) => ApiKeyConfig::NAME,
+            Self::Jwt(_) => JwtConfig::NAME,
+            Self::MutualTls(_) => MutualTlsConfig::NAME,
+            Self::Group(_) => SecurityGroupConfig::NAME,
+        }
+    }
+
+    /// The name of its rate limit.
+    pub(crate) fn rate_limit(&self) -> Option<&str> {
+        match self {
+            Self::BasicAuth(config) => config.rate_limit.as_deref(),
+            Self::ApiKey(config) => config.rate_limit.as_deref(),
+            Self::Jwt(config) => config.rate_limit.as_deref(),
+            Self::MutualTls(config) => config.rate_limit.as_deref(),
+            Self::Group(config) => config.rate_limit.as_deref(),
+        }
+    }
+
+    /// What an outgoing connection sends to prove who it is; none if the kind is for channels only.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        match self {
+            Self::BasicAuth(config) => Some(Credentials::Basic {
                 username: config.username.clone(),
                 password: config.password.clone(),
-            },
-            Definition::ApiKey(config) => Credentials::Header {
+            }),
+            Self::ApiKey(config) => Some(Credentials::Header {
                 name: config.header.clone(),
                 value: config.key.clone(),
-            },
+            }),
+            Self::Jwt(_) | Self::MutualTls(_) | Self::Group(_) => None,
         }
     }
 }

@@ -14,8 +14,8 @@ use tenon_model::{Catalog, Clock, FieldProblem, KindConfig, KindGroup, Object, O
 use super::objects::{ObjectMap, Part};
 use super::{Connection, Snapshot};
 use crate::channels::{Route, Router};
-use crate::secrets::Resolver;
 use crate::rate_limits::{Limits, Meters, RateLimitConfig};
+use crate::secrets::Resolver;
 use crate::security::{Definition, Gates};
 
 /// What a snapshot is built with.
@@ -77,7 +77,9 @@ impl SnapshotBuilder {
                 changed,
                 removed,
                 secrets: false,
-            } if previous.gates.is_some() && !self.touches_security(&changed, &removed) => build.change(previous, changed, &removed),
+            } if previous.gates.is_some() && !self.touches_security(&changed, &removed) => {
+                build.change(previous, changed, &removed)
+            }
             ObjectChanges::Some { changed, removed, .. } => {
                 let mut objects: BTreeMap<ObjectKey, Arc<Object>> = previous
                     .objects()
@@ -321,7 +323,6 @@ impl Build<'_> {
             }
         }
     }
-
 }
 
 fn id_of(key: &ObjectKey) -> (String, String) {

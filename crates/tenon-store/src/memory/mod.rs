@@ -5,4 +5,4 @@ mod cache;
 mod quotas;
 
 pub(crate) use self::cache::Cache;
-pub(crate) use self::quotas::Quotas;
+pub use self::quotas::Quotas;

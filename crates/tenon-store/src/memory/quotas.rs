@@ -9,9 +9,10 @@ use tenon_model::Timestamp;
 use crate::error::StoreError;
 use crate::quotas::{QuotaGrant, QuotaKind, QuotaReply, QuotaRequest, QuotaSpec, QuotaUnit};
 
-/// The quotas of which something has been taken.
+/// The quotas of which something has been taken. The store has those of the cluster; a server that can't reach it has some of its
+/// own.
 #[derive(Debug)]
-pub(crate) struct Quotas {
+pub struct Quotas {
     keys_max: usize,
     taken: Mutex<HashMap<String, Level>>,
 }
@@ -30,7 +31,7 @@ struct Level {
 
 impl Quotas {
     /// Quotas of so many keys at most.
-    pub(crate) fn new(keys_max: usize) -> Self {
+    pub fn new(keys_max: usize) -> Self {
         Self {
             keys_max: keys_max.max(1),
             taken: Mutex::default(),
@@ -40,6 +41,11 @@ impl Quotas {
     /// Does a request.
     pub(crate) fn answer(&self, request: QuotaRequest, now: Timestamp) -> Result<QuotaReply, StoreError> {
         let QuotaRequest::Take { key, spec, wanted } = request;
+        self.take(key, spec, wanted, now).map(QuotaReply::Granted)
+    }
+
+    /// Takes of a quota as [`Store::take_quota`](crate::Store::take_quota) does.
+    pub fn take(&self, key: String, spec: QuotaSpec, wanted: u64, now: Timestamp) -> Result<QuotaGrant, StoreError> {
         check(spec)?;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.len() >= self.keys_max && !taken.contains_key(&key) {
@@ -50,7 +56,7 @@ impl Quotas {
             *level = Level::whole(spec, now);
         }
         level.advance(now);
-        Ok(QuotaReply::Granted(level.take(wanted, now)))
+        Ok(level.take(wanted, now))
     }
 }
 
