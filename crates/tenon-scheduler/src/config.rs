@@ -63,6 +63,9 @@ pub struct JobConfig {
     /// What happens when the server that ran it died in the middle.
     #[serde(default)]
     pub on_lost: OnLost,
+    /// Whether the job is removed when its run has ended. Only for `at`.
+    #[serde(default)]
+    pub delete_after_run: bool,
 }
 
 /// How often a failed run is tried again.
@@ -227,6 +230,11 @@ impl KindConfig for JobConfig {
             self.retries.max_delay < self.retries.delay,
             "retries.max_delay",
             "at least as long as retries.delay",
+        );
+        wrong(
+            self.at.is_none() && self.delete_after_run,
+            "delete_after_run",
+            "only a job with 'at' has a last run after which it can be removed",
         );
         wrong(
             self.cron.is_none() && self.dst != Dst::default(),

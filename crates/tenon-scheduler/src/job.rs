@@ -1,7 +1,7 @@
 //! A job as the scheduler knows it: its configuration, its schedule, and the runs that it makes.
 
-use serde_json::json;
-use tenon_model::{DurationText, FieldProblem, Object, Timestamp};
+use serde_json::{Value, json};
+use tenon_model::{DurationText, FieldProblem, Object, ObjectName, Timestamp};
 use tenon_store::NewRun;
 
 use crate::config::{JobConfig, OnLost, Overlap};
@@ -11,6 +11,10 @@ use crate::schedule::Schedule;
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) name: String,
+    /// The name as that of its object.
+    pub(crate) object_name: ObjectName,
+    /// The version of its object.
+    pub(crate) version: u64,
     pub(crate) config: JobConfig,
     pub(crate) schedule: Schedule,
     /// All that its instants follow from. While it is the same, the plan goes on; when it differs, it begins anew.
@@ -37,10 +41,17 @@ impl Job {
         ]);
         Ok(Self {
             name: object.name.to_string(),
+            object_name: object.name.clone(),
+            version: object.version,
             config,
             schedule,
             fingerprint: fingerprint.to_string(),
         })
+    }
+
+    /// The instant of a job that has only one; the beginning of time for others.
+    pub(crate) fn only_instant(&self) -> Timestamp {
+        self.schedule.only_instant().unwrap_or_default()
     }
 
     /// The run of an instant, or what is written of one that is not run.
@@ -73,6 +84,24 @@ impl Job {
 /// The run that somebody asks for besides the schedule, for [`Store::add_manual_run`](tenon_store::Store::add_manual_run).
 pub fn manual_run(object: &Object, now: Timestamp) -> Result<NewRun, Vec<FieldProblem>> {
     Ok(Job::read(object)?.new_run(now, None))
+}
+
+/// The field of a payload that is JSON as text.
+const LITERAL: &str = "$json";
+
+/// A payload as a job has to have it so that the service gets exactly this: nothing in it is a reference.
+pub fn literal_payload(payload: &Value) -> Value {
+    json!({ LITERAL: payload.to_string().replace("${", "$${") })
+}
+
+/// The payload of a run, its references resolved, as the JSON that the service gets.
+pub fn payload_text(resolved: &Value) -> String {
+    let literal = resolved
+        .as_object()
+        .filter(|fields| fields.len() == 1)
+        .and_then(|fields| fields.get(LITERAL))
+        .and_then(Value::as_str);
+    literal.map_or_else(|| resolved.to_string(), str::to_owned)
 }
 
 fn millis(duration: DurationText) -> u64 {

@@ -19,7 +19,7 @@ mod simulation;
 mod summary;
 
 pub use config::{Dst, Fold, Gap, JobConfig, Missed, MissedPolicy, OnLost, Overlap, Retries};
-pub use job::manual_run;
+pub use job::{literal_payload, manual_run, payload_text};
 pub use schedule::{Schedule, next_after};
 pub use scheduler::{NextInstant, Scheduler, SchedulerDeps, SchedulerHandle, SchedulerStatus};
 pub use settings::Settings;

@@ -11,7 +11,9 @@ use tenon_model::CorrelationId;
 use tenon_protocol::worker::Metric;
 use tokio::time::Instant;
 
+use crate::background::BackgroundKind;
 use crate::body::BodyStream;
+use crate::services::DeploymentPin;
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +24,21 @@ pub enum CallSource {
     Job(String, u64),
     /// Another service, of this name.
     Service(String),
+    /// Another service, of this name, that does not wait.
+    Background(BackgroundKind, String),
     /// The control API, on behalf of this user.
     Control(String),
 }
 
 impl CallSource {
-    /// What a service sees as the type of its channel: `rest`, `scheduler`, `invoke` or `cli`.
+    /// What a service sees as the type of its channel: `rest`, `scheduler`, `invoke`, `cli`, or how it was called in the
+    /// background.
     pub fn channel_type(&self) -> &'static str {
         match self {
             CallSource::Channel(_) => "rest",
             CallSource::Job(..) => "scheduler",
             CallSource::Service(_) => "invoke",
+            CallSource::Background(kind, _) => kind.channel_type(),
             CallSource::Control(_) => "cli",
         }
     }
@@ -43,6 +49,7 @@ impl CallSource {
             CallSource::Channel(name)
             | CallSource::Job(name, _)
             | CallSource::Service(name)
+            | CallSource::Background(_, name)
             | CallSource::Control(name) => name,
         }
     }
@@ -107,8 +114,8 @@ pub struct ServiceCall {
     pub body_stream: Option<BodyStream>,
     /// When the caller stops waiting.
     pub deadline: Instant,
-    /// The deployment that began the call, so that the services it invokes are of the same one; none at its beginning.
-    pub deployment: Option<u64>,
+    /// The deployments that the call began with, so that the services it invokes are of the same ones; none at its beginning.
+    pub deployment: Option<DeploymentPin>,
     /// How many services invoked each other to get here.
     pub depth: u32,
     /// Whether the call may be repeated when a worker dies in it.
@@ -185,8 +192,8 @@ pub struct HostCall {
     pub cid: CorrelationId,
     /// The service that asks.
     pub service: String,
-    /// The deployment it belongs to.
-    pub deployment: u64,
+    /// The deployments that the call began with.
+    pub deployment: Option<DeploymentPin>,
     /// How many services invoked each other to get here.
     pub depth: u32,
     /// When its caller stops waiting.

@@ -156,7 +156,7 @@ impl RunExecutor {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             unavailable(problems.join("; "))
         })?;
-        Ok(Bytes::from(resolved.to_string()))
+        Ok(Bytes::from(tenon_scheduler::payload_text(&resolved)))
     }
 
     fn call_of(run: &ClaimedRun, body: Bytes, cid: &CorrelationId) -> ServiceCall {

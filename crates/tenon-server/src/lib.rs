@@ -3,11 +3,13 @@
 //! Read `invoke.rs` first: it is the one way from "somebody calls a service" to "here is the answer". This crate can't name a
 //! technology: channels and outgoing connections come as the traits of `tenon-connectors`.
 
+mod background;
 mod body;
 mod call;
 mod channels;
 mod control;
 pub mod deployments;
+mod host;
 mod invoke;
 mod jobs;
 mod manifests_folder;
@@ -19,18 +21,21 @@ pub mod rate_limits;
 mod secrets;
 pub mod security;
 mod server;
+mod service_metrics;
 pub mod services;
 mod settings;
 mod snapshot;
+mod user_config;
 pub mod workers;
 
+pub use background::BackgroundKind;
 pub use body::{BodyError, BodyPieces, BodyStream};
 pub use call::{
     CallSource, CallerIdentity, HostCall, HostCalls, HostReturn, HttpFacts, ServiceAnswer, ServiceCall, ServiceError,
 };
 pub use membership::Presence;
 pub use server::{ServerError, ServerParts, ServerSettings, run_server};
-pub use settings::{DataSettings, InvokeSettings};
+pub use settings::{BackgroundSettings, DataSettings, HostSettings, InvokeSettings};
 
 /// The kinds of objects that live here: security definitions and rate limits.
 pub fn kinds() -> Vec<tenon_model::Kind> {

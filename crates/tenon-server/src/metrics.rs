@@ -11,7 +11,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tenon_connectors::OutgoingError;
 
+use tenon_protocol::worker::Metric;
+
 use crate::call::ServiceError;
+use crate::service_metrics::ServiceMetrics;
 
 /// The metrics of a server, and their registry.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Metrics {
     call_seconds: Family<ServiceLabels, Histogram>,
     outgoing_calls: Family<OutgoingLabels, Counter>,
     outgoing_seconds: Family<ConnectionLabels, Histogram>,
+    of_services: Mutex<ServiceMetrics>,
+    left_out: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,9 +56,18 @@ const SECONDS: [f64; 12] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::with_prefix("tenon");
+impl Metrics {
+    /// Metrics of a server, and so many series at most of what its services measure.
+    pub(crate) fn new(series_max: usize) -> Self {
+        // What services measure stands beside it, under its own names.
+        let mut root = Registry::default();
+        let registry = root.sub_registry_with_prefix("tenon");
+        let left_out = Counter::default();
+        registry.register(
+            "service_measurements_left_out",
+            "Measurements of services that were left out: of wrong kind, or of too many series",
+            left_out.clone(),
+        );
         let calls = Family::default();
         let call_seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let outgoing_calls = Family::default();
@@ -75,7 +89,9 @@ impl Default for Metrics {
             outgoing_seconds.clone(),
         );
         Self {
-            registry: Mutex::new(registry),
+            registry: Mutex::new(root),
+            of_services: Mutex::new(ServiceMetrics::new(series_max)),
+            left_out,
             calls,
             call_seconds,
             outgoing_calls,
@@ -125,6 +141,15 @@ impl Metrics {
                 outcome,
             })
             .inc();
+    }
+
+    /// Takes what a service measured.
+    pub(crate) fn service_metric(&self, metric: Metric) {
+        let mut of_services = self.of_services.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if !of_services.take(metric, &mut registry) {
+            self.left_out.inc();
+        }
     }
 
     /// All metrics in the Prometheus text format.

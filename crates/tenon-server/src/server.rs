@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::channels::{DataListener, DataPlane};
 use crate::control::{Api, routes};
 use crate::deployments::{DeployError, DeploymentSettings, SdkFiles};
+use crate::host::{Host, HostParts};
 use crate::invoke::Invoker;
 use crate::jobs::RunExecutor;
 use crate::manifests_folder::ManifestsFolder;
@@ -29,13 +30,17 @@ use crate::rate_limits::{Meters, follow_servers};
 use crate::secrets::Secrets;
 use crate::security::{ClusterKey, ClusterKeyError, Users};
 use crate::services::{Services, ServicesParts};
-use crate::settings::{DataSettings, InvokeSettings};
+use crate::settings::{BackgroundSettings, DataSettings, HostSettings, InvokeSettings};
 use crate::snapshot::{SnapshotBuilder, SnapshotCell};
 use crate::workers::WorkerSettings;
 
 /// How often is looked whether the server is still as it was told.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a server that starts waits for its user configuration.
+const CONFIG_WAIT: Duration = Duration::from_secs(5);
+/// How long a server that stops waits until the locks of its calls are given back.
+const LOCKS_WAIT: Duration = Duration::from_secs(2);
 
 /// Is told whether the server takes work, and why not, whenever that changes.
 type ConditionListener = Arc<dyn Fn(bool, String) + Send + Sync>;
@@ -74,6 +79,8 @@ pub struct ServerParts {
     pub run_dir: PathBuf,
     /// The folder whose files are deployed by themselves.
     pub services_dir: PathBuf,
+    /// The folder of what services read as their configuration.
+    pub user_config: PathBuf,
     /// Is told how the server is.
     pub condition: ConditionListener,
     /// Limits.
@@ -96,6 +103,10 @@ pub struct ServerSettings {
     pub data: DataSettings,
     /// Of calls and runs.
     pub invoke: InvokeSettings,
+    /// Of what services ask of the platform.
+    pub host: HostSettings,
+    /// Of calls that nobody waits for.
+    pub background: BackgroundSettings,
     /// Of the control address.
     pub control: ControlSettings,
     /// Of the store's socket.
@@ -144,6 +155,7 @@ pub async fn run_server(parts: ServerParts, stop: CancellationToken) -> Result<(
 /// What all parts of a server share, and how it is told who is on the outside.
 struct Server {
     api: Arc<Api>,
+    host: Arc<Host>,
     revision: watch::Sender<Option<Revision>>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -166,12 +178,33 @@ impl Server {
     fn assemble(parts: ServerParts) -> Result<(Self, Outside), ServerError> {
         let settings = parts.settings;
         let snapshot = Arc::new(SnapshotCell::default());
-        let metrics = Arc::new(Metrics::default());
-        let invoker = Invoker::new(Arc::clone(&snapshot), Arc::clone(&metrics), settings.invoke.clone());
+        let metrics = Arc::new(Metrics::new(settings.host.metric_series_max));
+        let invoker = Invoker::new(Arc::clone(&metrics), settings.invoke.clone());
+        let key = Arc::new(ClusterKey::load(&parts.secret_key_file)?);
+        let secrets = Secrets {
+            environment: parts.environment,
+            key,
+            random: Arc::clone(&parts.random),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let host = Host::new(HostParts {
+            server: parts.presence.name.clone(),
+            instance: parts.presence.instance.clone(),
+            invoker: Arc::clone(&invoker),
+            snapshot: Arc::clone(&snapshot),
+            metrics: Arc::clone(&metrics),
+            store: parts.store.clone(),
+            secrets: secrets.clone(),
+            clock: Arc::clone(&clock),
+            user_config: parts.user_config,
+            settings: settings.host.clone(),
+            background: settings.background.clone(),
+        });
         let services = Services::new(ServicesParts {
             store: parts.store.clone(),
-            host: Arc::clone(&invoker) as _,
+            host: Arc::clone(&host) as _,
             sdk: parts.sdk,
+            cluster: parts.cluster.clone(),
             server: parts.presence.name.clone(),
             instance: parts.presence.instance.clone(),
             run_dir: parts.run_dir,
@@ -181,12 +214,6 @@ impl Server {
             deployments: settings.deployments.clone(),
         })?;
         invoker.attach(services.clone());
-        let key = Arc::new(ClusterKey::load(&parts.secret_key_file)?);
-        let secrets = Secrets {
-            environment: parts.environment,
-            key,
-            random: Arc::clone(&parts.random),
-        };
         let writer = ObjectWriter {
             store: parts.store.clone(),
             catalog: Arc::clone(&parts.catalog),
@@ -194,6 +221,7 @@ impl Server {
             secrets: secrets.clone(),
             services: services.clone(),
         };
+        host.attach(writer.clone());
         let (name, instance) = (parts.presence.name.clone(), parts.presence.instance.clone());
         let (revision, revisions) = watch::channel(None);
         let lifetime = settings.invoke.session_lifetime;
@@ -210,10 +238,10 @@ impl Server {
             writer,
             random: parts.random,
         });
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let meters = Meters::new(api.store.clone(), Arc::clone(&clock));
         let server = Self {
             api,
+            host,
             revision,
             metrics,
             clock,
@@ -309,11 +337,23 @@ impl Server {
         tasks.spawn(outside.control.run(support.clone()));
         tasks.spawn(tell(Arc::clone(health), outside.condition, support.clone()));
         tasks.spawn(bootstrap(self.api.users.clone(), outside.first_admin, support.clone()));
+        // Workers get it before their first call; a folder that can't be read must not keep the server from starting.
+        if tokio::time::timeout(CONFIG_WAIT, self.host.user_config.read())
+            .await
+            .is_err()
+        {
+            tracing::warn!("user configuration is not read yet; services get it when it is");
+        }
+        let configured = self.api.services.clone();
+        tasks.spawn(Arc::clone(&self.host.user_config).run(move || configured.configure(), support.clone()));
         let services_stop = CancellationToken::new();
         let services = tasks.spawn(self.api.services.clone().run(services_stop.clone()));
         let working = TaskTracker::new();
         working.spawn(self.manifests(outside.manifests).run(work.clone()));
         working.spawn(self.executor().run(work.clone()));
+        let ready = Arc::clone(health);
+        let background = Arc::clone(&self.host.background);
+        working.spawn(background.run(move || ready.is_ready(), work.clone()));
         let (loading, data) = (Arc::clone(health), self.settings.data.clone());
         let loaded = async move { loading.loaded().await };
         working.spawn(outside.data.run(self.plane(), loaded, data, work.clone()));
@@ -327,6 +367,11 @@ impl Server {
         services_stop.cancel();
         if services.await.is_err() {
             tracing::error!("the task that runs services failed");
+        }
+        if tokio::time::timeout(LOCKS_WAIT, self.host.locks.close()).await.is_err() {
+            tracing::warn!(
+                "locks of calls that have ended were not given back; the store does so when the server has gone"
+            );
         }
         support.cancel();
         tasks.close();

@@ -69,3 +69,68 @@ impl Default for InvokeSettings {
         }
     }
 }
+
+/// Limits of background calls: what services ask for without waiting.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackgroundSettings {
+    /// How many background calls the server makes at a time; the others wait in the store for any server.
+    pub calls_max: usize,
+    /// How long a call may take if who asked for it said nothing.
+    pub timeout: DurationText,
+    /// How long a call stays this server's without a renewal.
+    pub lease: DurationText,
+    /// How long calls that run may go on when the server stops, before they are left to other servers.
+    pub drain_timeout: DurationText,
+    /// How often a call is made again that found no worker, before it counts as failed.
+    pub not_begun_max: u32,
+    /// How often a call is made again because its worker died.
+    pub worker_deaths_max: u32,
+    /// How many servers may die while they make a call, before it counts as failed.
+    pub lost_attempts_max: u32,
+}
+
+impl Default for BackgroundSettings {
+    fn default() -> Self {
+        Self {
+            calls_max: 64,
+            timeout: DurationText::from_secs(3600),
+            lease: DurationText::from_secs(15),
+            drain_timeout: DurationText::from_secs(10),
+            not_begun_max: 100,
+            worker_deaths_max: 3,
+            lost_attempts_max: 10,
+        }
+    }
+}
+
+/// Limits of what services ask of the platform.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostSettings {
+    /// How long a lock can be held without a renewal at most.
+    pub lock_ttl_max: DurationText,
+    /// How many hashes of secrets are made or checked at a time; more wait.
+    pub hashes_max: usize,
+    /// How many series the metrics of all services have together; what would be more is counted and left out.
+    pub metric_series_max: usize,
+    /// How large one file of user configuration may be, in bytes.
+    pub config_file_max_bytes: u64,
+    /// How many files of user configuration there may be.
+    pub config_files_max: usize,
+    /// How often the folder of user configuration is read although nothing told that it changed.
+    pub config_look_every: DurationText,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            lock_ttl_max: DurationText::from_secs(86_400),
+            hashes_max: 2,
+            metric_series_max: 5_000,
+            config_file_max_bytes: 1024 * 1024,
+            config_files_max: 500,
+            config_look_every: DurationText::from_secs(10),
+        }
+    }
+}

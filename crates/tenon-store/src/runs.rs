@@ -161,6 +161,8 @@ pub enum RunRequest {
     Cursors,
     /// See [`Store::delete_job`].
     DeleteJob {
+        /// The lease under which is planned.
+        lease: Lease,
         /// The job's name.
         job: String,
     },
@@ -275,8 +277,12 @@ impl Store {
     }
 
     /// Forgets how far a job was planned, and skips its runs that wait; other runs stay until they are too old.
-    pub async fn delete_job(&self, job: &str) -> Result<(), StoreError> {
-        let request = RunRequest::DeleteJob { job: job.to_owned() };
+    /// [`StoreError::Fenced`], and nothing done, if the lease is no longer held.
+    pub async fn delete_job(&self, lease: &Lease, job: &str) -> Result<(), StoreError> {
+        let request = RunRequest::DeleteJob {
+            lease: lease.clone(),
+            job: job.to_owned(),
+        };
         answer!(self, request, Reply::Runs(RunReply::Done) => ())
     }
 

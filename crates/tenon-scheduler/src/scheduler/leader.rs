@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tenon_model::{Clock, KindConfig, Object, Random, Revision, Timestamp};
-use tenon_store::{JobCursor, Lease, PlanStep, Store, StoreError};
+use tenon_model::{Clock, KindConfig, Object, ObjectKey, Random, Revision, Timestamp};
+use tenon_store::{JobCursor, Lease, ObjectChange, PlanStep, Store, StoreError};
 
 use super::status::NextInstant;
 use crate::config::JobConfig;
@@ -84,7 +84,8 @@ impl Leader {
         random: &dyn Random,
         settings: &Settings,
     ) -> Result<(), StoreError> {
-        self.forget_removed(store, clock.now(), settings).await?;
+        self.forget_removed(store, lease, clock.now(), settings).await?;
+        self.remove_finished(store, settings.batch_max).await?;
         loop {
             let planner = Planner {
                 settings,
@@ -126,7 +127,38 @@ impl Leader {
         self.cursors.insert(step.job, cursor);
     }
 
-    async fn forget_removed(&mut self, store: &Store, now: Timestamp, settings: &Settings) -> Result<(), StoreError> {
+    /// Removes jobs that are to go after their only run, once that has ended.
+    async fn remove_finished(&self, store: &Store, max: usize) -> Result<(), StoreError> {
+        let is_planned = |name: &str| self.cursors.get(name).is_some_and(|cursor| cursor.next_at.is_none());
+        let jobs = self.jobs.values().filter(|job| job.config.delete_after_run);
+        for job in jobs.filter(|job| is_planned(&job.name)).take(max) {
+            let runs = store.runs(&job.name, None, 1).await?;
+            let has_ended = runs.first().is_some_and(|run| run.ended_at.is_some());
+            let since_change = runs.first().is_some_and(|run| run.planned_at >= job.only_instant());
+            if !(has_ended && since_change) {
+                continue;
+            }
+            let change = ObjectChange::Delete {
+                key: ObjectKey::new(JobConfig::NAME, job.object_name.clone()),
+                if_version: Some(job.version),
+            };
+            match store.write_objects(vec![change], "scheduler").await {
+                Ok(_) => tracing::info!(job = job.name, "job '{}' has run and is removed", job.name),
+                // Somebody wrote it in between: then it is looked at anew.
+                Err(StoreError::VersionConflict { .. } | StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget_removed(
+        &mut self,
+        store: &Store,
+        lease: &Lease,
+        now: Timestamp,
+        settings: &Settings,
+    ) -> Result<(), StoreError> {
         let exists = |name: &str| self.jobs.contains_key(name) || self.broken.contains_key(name);
         let mut gone = Vec::new();
         for (name, cursor) in &self.cursors {
@@ -139,7 +171,7 @@ impl Leader {
             }
         }
         for name in gone {
-            store.delete_job(&name).await?;
+            store.delete_job(lease, &name).await?;
             self.cursors.remove(&name);
         }
         Ok(())

@@ -78,6 +78,39 @@ impl ClusterKey {
     }
 }
 
+/// What is encrypted for services can't be opened as a secret of an object, nor the other way round.
+const FOR_SERVICES: &[u8] = b"services";
+/// What a text begins with that was encrypted for a service.
+const ENCRYPTED_PREFIX: &str = "encrypted:";
+
+impl ClusterKey {
+    /// Encrypts data for a service: `encrypted:` and base64 of nonce, ciphertext and tag.
+    pub fn encrypt(&self, data: &[u8], random: &dyn Random) -> String {
+        let mut nonce = [0_u8; NONCE_LEN];
+        random.fill(&mut nonce);
+        let mut bytes = data.to_vec();
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(FOR_SERVICES), &mut bytes)
+            .expect("a frame is far smaller than the cipher's limit of 256 GiB");
+        let mut encrypted = nonce.to_vec();
+        encrypted.append(&mut bytes);
+        format!("{ENCRYPTED_PREFIX}{}", STANDARD_NO_PAD.encode(encrypted))
+    }
+
+    /// Decrypts what [`encrypt`](Self::encrypt) made.
+    pub fn decrypt(&self, encrypted: &str) -> Result<Vec<u8>, ClusterKeyError> {
+        let encoded = encrypted
+            .strip_prefix(ENCRYPTED_PREFIX)
+            .ok_or(ClusterKeyError::Unseal)?;
+        let bytes = STANDARD_NO_PAD.decode(encoded).map_err(|_| ClusterKeyError::Unseal)?;
+        let (nonce, ciphertext) = bytes.split_at_checked(NONCE_LEN).ok_or(ClusterKeyError::Unseal)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| ClusterKeyError::Unseal)?;
+        let mut ciphertext = ciphertext.to_vec();
+        let plain = self.0.open_in_place(nonce, Aad::from(FOR_SERVICES), &mut ciphertext);
+        plain.map(|plain| plain.to_vec()).map_err(|_| ClusterKeyError::Unseal)
+    }
+}
+
 impl fmt::Debug for ClusterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClusterKey(***)")
@@ -108,5 +141,19 @@ mod tests {
         changed.replace_range(20..21, if &sealed[20..21] == "A" { "B" } else { "A" });
         assert!(ours.unseal(&changed).is_err());
         assert!(ours.unseal("sealed:").is_err());
+    }
+
+    #[test]
+    fn what_is_encrypted_for_services_is_no_secret_of_an_object() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
+        let (key, random) = (ClusterKey::load(&path).unwrap(), ManualRandom::new(1));
+        let encrypted = key.encrypt(&[0, 255, 1], &random);
+        assert_eq!(key.decrypt(&encrypted).unwrap(), [0, 255, 1]);
+        let as_secret = encrypted.replace(ENCRYPTED_PREFIX, SEALED_PREFIX);
+        assert!(key.unseal(&as_secret).is_err());
+        let sealed = key.seal("password", &random);
+        assert!(key.decrypt(&sealed.replace(SEALED_PREFIX, ENCRYPTED_PREFIX)).is_err());
     }
 }

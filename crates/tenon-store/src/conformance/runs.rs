@@ -311,7 +311,14 @@ pub(super) async fn a_removed_job_skips_what_waits(subject: Subject) -> Result<(
     plan(store, "j", vec![new_run("j", 0), new_run("j", 1)]).await?;
     subject.advance_ms(1);
     let running = claim(store, "server1").await?.remove(0);
-    store.delete_job("j").await?;
+    let lease = scheduler_lease(store).await?;
+    let ended = Lease {
+        epoch: lease.epoch + 1,
+        ..lease.clone()
+    };
+    let fenced = store.delete_job(&ended, "j").await;
+    assert!(matches!(fenced, Err(StoreError::Fenced(_))), "{fenced:?}");
+    store.delete_job(&lease, "j").await?;
     assert!(store.job_cursors().await?.is_empty());
     finish_ok(store, &running).await?;
     assert_eq!(

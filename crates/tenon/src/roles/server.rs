@@ -69,6 +69,7 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         sdk: python_sdk(),
         run_dir: layout.component_run(name),
         services_dir: layout.services(),
+        user_config: layout.user_config(),
         condition: Arc::new(move |ready, reason| supervisor.set_condition(ready, reason)),
         settings,
     };

@@ -40,7 +40,7 @@ statements! {
 pub(super) fn write(context: &mut WriteContext<'_>, request: &RunRequest) -> DbResult<RunReply> {
     match request {
         RunRequest::Plan { lease, steps } => plan::plan(context, lease, steps).map(|()| RunReply::Done),
-        RunRequest::DeleteJob { job } => plan::delete_job(context, job).map(|()| RunReply::Done),
+        RunRequest::DeleteJob { lease, job } => plan::delete_job(context, lease, job).map(|()| RunReply::Done),
         RunRequest::AddManual(run) => plan::add_manual(context, run).map(|run| RunReply::One(Some(Box::new(run)))),
         RunRequest::Claim {
             server,

@@ -63,7 +63,8 @@ pub(super) fn cursors(db: &Connection) -> DbResult<BTreeMap<String, JobCursor>> 
 }
 
 /// Forgets a job's cursor and skips what waits of it.
-pub(super) fn delete_job(context: &mut WriteContext<'_>, job: &str) -> DbResult<()> {
+pub(super) fn delete_job(context: &mut WriteContext<'_>, lease: &Lease, job: &str) -> DbResult<()> {
+    leases::check(context, lease)?;
     context.db.run(FORGET_CURSOR, [job])?;
     let params = params![job, context.now.as_millis(), "the job was removed", true];
     context.db.run(SKIP_WAITING, params)?;

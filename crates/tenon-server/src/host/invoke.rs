@@ -1,0 +1,53 @@
+//! `invoke`: a service calls another one and waits for its answer.
+
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use tokio::time::Instant;
+
+use super::{Host, HostFailure, HostResult, millis, needed};
+use crate::call::{CallSource, HostCall, HostReturn, ServiceCall};
+
+impl Host {
+    /// A call like any other, one level deeper, with the same correlation id, deadline and deployment.
+    pub(super) async fn invoke(&self, call: HostCall) -> HostResult {
+        let service = needed(&call.request, "service")?.to_owned();
+        if service == call.service {
+            return Err(HostFailure::bad_request("a service can't invoke itself"));
+        }
+        let asked = millis(&call.request, "timeout_ms").filter(|asked| *asked > Duration::ZERO);
+        let deadline = asked.map_or(call.deadline, |asked| call.deadline.min(Instant::now() + asked));
+        let invoked = ServiceCall {
+            cid: call.cid,
+            service,
+            source: CallSource::Service(call.service),
+            http: None,
+            caller: None,
+            data_format: if call.body_is_json || call.body.is_empty() {
+                "json"
+            } else {
+                ""
+            },
+            merged_params: Map::new(),
+            message_wins: false,
+            body_is_json: call.body_is_json,
+            body_stream: None,
+            body: call.body,
+            deadline,
+            deployment: call.deployment,
+            depth: call.depth + 1,
+            idempotent: false,
+        };
+        let answer = self.invoker.invoke(invoked).await?;
+        Ok(HostReturn {
+            code: 0,
+            tail: json!({
+                "status": answer.status,
+                "content_type": answer.content_type,
+                "is_json": answer.body_is_json,
+            }),
+            body_is_json: answer.body_is_json,
+            body: answer.body,
+        })
+    }
+}
