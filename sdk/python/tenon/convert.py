@@ -9,6 +9,8 @@ Converter = Callable[[Any, str], Any]
 
 _TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
 _SHOWN_CHARS = 40
+_EXPONENT_MAX = 308
+"""Decimals may be as large, and as small, as other numbers."""
 _FALSE = frozenset(("false", "f", "no", "n", "off", "0", ""))
 
 
@@ -109,7 +111,8 @@ def to_decimal(value: Any, path: str) -> Any:
     if isinstance(value, (int, float, str, Decimal)) and not isinstance(value, bool):
         try:
             number = Decimal(str(value)) if not isinstance(value, Decimal) else value
-            if number.is_finite():
+            # A number of a million digits takes three bytes to ask for.
+            if number.is_finite() and abs(number.adjusted()) <= _EXPONENT_MAX:
                 return number
         except (InvalidOperation, ValueError):
             pass

@@ -11,6 +11,10 @@ from json.encoder import JSONEncoder
 from typing import Any, Callable, List, Tuple, cast
 
 
+_DIGITS_MAX = 308
+"""How many digits a decimal may have to be written as a whole number."""
+
+
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
@@ -85,7 +89,8 @@ def plain(value: Any) -> Any:
     if is_decimal(value):
         if not value.is_finite():
             raise ValueError(f"{value} can't be written as JSON")
-        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+        is_whole = value.as_tuple().exponent >= 0 and value.adjusted() <= _DIGITS_MAX
+        return int(value) if is_whole else float(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if _is_from(value, "uuid", "UUID"):
