@@ -13,7 +13,7 @@ pub struct ControlSettings {
     pub connect_timeout: DurationText,
     /// How long a call may take, unless it waits for something by its nature.
     pub call_timeout: DurationText,
-    /// The largest body of a request or an answer, in bytes.
+    /// The largest body of a request or an answer, in bytes. The largest that there is holds the files of a deployment.
     pub body_bytes_max: usize,
     /// How many connections a control address serves at a time.
     pub connections_max: usize,
@@ -24,7 +24,7 @@ impl Default for ControlSettings {
         Self {
             connect_timeout: DurationText::from_secs(2),
             call_timeout: DurationText::from_secs(60),
-            body_bytes_max: 64 << 20,
+            body_bytes_max: 192 << 20,
             connections_max: 1024,
         }
     }

@@ -6,12 +6,13 @@ if there is one, for the files that import it too.
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import ModuleType
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from .entry import Entry, has_handler
 from .service import Service
@@ -58,7 +59,7 @@ def one_line(error: BaseException) -> str:
         message = str(error).strip().splitlines()
     except Exception:
         message = []
-    if isinstance(error, UnusableFile):
+    if isinstance(error, (UnusableFile, ImportTimeout)):
         return message[0] if message else name
     if isinstance(error, SyntaxError):
         return f"{name}: {error.msg} (line {error.lineno})"
@@ -85,11 +86,60 @@ def _trim(shown: Optional[traceback.TracebackException], depth: int = 0) -> None
     _trim(shown.__context__, depth + 1)
 
 
+class ImportTimeout(BaseException):
+    """A file takes too long to import. No `except Exception` of the file itself stops it."""
+
+
+class Stopwatch:
+    """Ends the import of a file that takes too long: a program that waits, or never returns, must not hold up the other files."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit = limit_seconds
+        self._known: Set[str] = set()
+        self._running: List[str] = []
+
+    def start(self) -> None:
+        """Takes the alarm clock of the process, which is in nobody else's use before the services run."""
+        if self._limit > 0:
+            signal.signal(signal.SIGALRM, self._ring)
+
+    def stop(self) -> None:
+        """Gives the alarm clock back."""
+        if self._limit > 0:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def begin(self, path: str) -> None:
+        """A file is being run, maybe because another one imports it: that one's time stands still."""
+        if path in self._known:
+            raise self._timeout(path)
+        self._running.append(path)
+        self._wind()
+
+    def end(self) -> None:
+        """The file that was begun last has run, one way or another."""
+        self._running.pop()
+        self._wind()
+
+    def _wind(self) -> None:
+        if self._limit > 0:
+            signal.setitimer(signal.ITIMER_REAL, self._limit if self._running else 0)
+
+    def _ring(self, number: int, frame: Any) -> None:
+        if self._running:
+            self._known.add(self._running[-1])
+            raise self._timeout(self._running[-1])
+
+    def _timeout(self, path: str) -> ImportTimeout:
+        return ImportTimeout(f"{path} does not end to import within {self._limit:g} seconds")
+
+
 class Loader:
     """Imports what is below a root. Also a finder of modules, so that service files can import each other."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, import_timeout: float = 0.0) -> None:
         self.root = os.path.abspath(root)
+        self.stopwatch = Stopwatch(import_timeout)
         self.entries: List[Entry] = []
         self.refused: Dict[str, Refused] = {}
         self._by_name: Dict[str, Entry] = {}
@@ -102,8 +152,10 @@ class Loader:
             self._modules[self._module_name(path)] = path
         sys.meta_path.insert(self._finder_index(), self)
         self._insert_root()
+        self.stopwatch.start()
         for path in paths:
             self._load_file(path)
+        self.stopwatch.stop()
 
     def _paths(self) -> List[str]:
         found = []
@@ -282,13 +334,21 @@ class _FileLoader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         try:
-            super().exec_module(module)
+            self._run(module)
         except BaseException as error:
             previous = self._loader.previous_of(self._service_path)
             if previous is None:
                 raise
             run_source(module, previous)
             self._loader.refuse(self._service_path, error, kept_previous=True)
+
+    def _run(self, module: ModuleType) -> None:
+        stopwatch = self._loader.stopwatch
+        stopwatch.begin(self._service_path)
+        try:
+            super().exec_module(module)
+        finally:
+            stopwatch.end()
 
 
 def run_source(module: ModuleType, location: str) -> None:

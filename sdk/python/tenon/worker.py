@@ -33,7 +33,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     runtime = Runtime(sock, options.threads, options.body_limit)
     sink = logs.LogSink(runtime.log, runtime.wake_monitor)
     logs.install(sink)
-    loader = Loader(options.root)
+    loader = Loader(options.root, options.import_timeout)
     loader.load()
     hello = payloads.dumps(_hello(loader, options))
     gc.collect()
@@ -47,6 +47,7 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--root", required=True, help="the directory with the service files")
     parser.add_argument("--group", default="default", help="the worker group")
     parser.add_argument("--threads", type=int, default=64, help="how many synchronous handlers may run at once")
+    parser.add_argument("--import-timeout", type=float, default=0.0, help="how many seconds one file may take to import; 0 for no limit")
     parser.add_argument("--body-limit", type=int, default=protocol.BODY_LIMIT_BYTES, help="the largest answer in bytes")
     options = parser.parse_args(arguments)
     if not os.path.isdir(options.root):

@@ -4,17 +4,33 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenon_model::{Access, Timestamp};
 
-use super::endpoint::{NoParams, Nothing, Page, PageQuery, endpoint};
+use super::endpoint::{NoParams, Nothing, Page, endpoint};
 
 endpoint! {
     /// Deployments, the newest first.
-    ListDeployments = "listDeployments" Get "/v1/deployments" Some(Access::Viewer), (PageQuery, Nothing) -> Page<DeploymentSummary>;
+    ListDeployments = "listDeployments" Get "/v1/deployments" Some(Access::Viewer), (DeploymentsQuery, Nothing) -> Page<DeploymentSummary>;
     /// One deployment with its files and services.
     GetDeployment = "getDeployment" Get "/v1/deployments/{number}" Some(Access::Viewer), (DeploymentPath, Nothing) -> DeploymentDetail;
+    /// The files of a deployment with their contents, from which another cluster can make the same one.
+    ExportDeployment = "exportDeployment" Get "/v1/deployments/{number}/files" Some(Access::Developer), (DeploymentPath, Nothing) -> ExportedDeployment;
     /// Deploys files; answers when every live server serves them, or with why they were refused.
     CreateDeployment = "createDeployment" Post "/v1/deployments" Some(Access::Developer), (NoParams, DeployRequest) -> DeploymentSummary;
     /// Makes an earlier deployment live again, as a new deployment with its files.
     RollBack = "rollBack" Post "/v1/deployments/{number}/rollback" Some(Access::Developer), (DeploymentPath, Nothing) -> DeploymentSummary;
+}
+
+/// Which deployments are listed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentsQuery {
+    /// The `next` of the page before; none for the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most; 100 if not given, never more than 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Of which worker group; of all if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// Which deployment is meant.
@@ -87,20 +103,39 @@ pub struct DeploymentDetail {
 /// A file to deploy.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DeployFile {
-    /// Its path below `services/`, with `/`.
+    /// Its path in the worker group, with `/`: that below `services/` for the default one.
     pub path: String,
     /// Its content, base64.
     pub content: String,
 }
 
+/// A deployment with everything that another cluster needs of it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ExportedDeployment {
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub summary: DeploymentSummary,
+    /// Names of its services.
+    pub service_names: Vec<String>,
+    /// All its files, with the lock of its requirements and their packages.
+    pub files: Vec<DeployFile>,
+}
+
 /// Files to deploy.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DeployRequest {
-    /// New and changed files; the live deployment's others stay.
+    /// New and changed files; the live deployment's others stay unless `replace` is set.
     pub files: Vec<DeployFile>,
     /// Files to take away.
     #[serde(default)]
     pub remove: Vec<String>,
+    /// Whether the files are all there is to be in the group: the live deployment's others go.
+    #[serde(default)]
+    pub replace: bool,
+    /// Whether to deploy even if nothing is another than in the live deployment: with new workers, and with services that were
+    /// quarantined.
+    #[serde(default)]
+    pub again: bool,
     /// The worker group; `default` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,

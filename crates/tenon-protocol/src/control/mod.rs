@@ -19,7 +19,7 @@ pub use cluster::{
 };
 pub use deployments::{
     CreateDeployment, DeployFile, DeployRequest, DeploymentDetail, DeploymentPath, DeploymentState, DeploymentSummary,
-    GetDeployment, ListDeployments, RefusedFile, RollBack,
+    DeploymentsQuery, ExportDeployment, ExportedDeployment, GetDeployment, ListDeployments, RefusedFile, RollBack,
 };
 pub use endpoint::{Endpoint, EndpointDescription, Method, NoParams, Nothing, Page, PageQuery};
 pub use jobs::{
@@ -62,6 +62,7 @@ pub const ENDPOINTS: &[fn() -> EndpointDescription] = &[
     EndpointDescription::of::<InvokeService>,
     EndpointDescription::of::<ListDeployments>,
     EndpointDescription::of::<GetDeployment>,
+    EndpointDescription::of::<ExportDeployment>,
     EndpointDescription::of::<CreateDeployment>,
     EndpointDescription::of::<RollBack>,
     EndpointDescription::of::<ListJobs>,

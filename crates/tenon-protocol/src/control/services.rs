@@ -37,6 +37,9 @@ pub struct ServiceSummary {
     pub group: String,
     /// The deployment that it comes from.
     pub deployment: u64,
+    /// Why it is not run any more until it is deployed anew; none if it is run.
+    #[serde(default)]
+    pub quarantine: Option<String>,
     /// Its declared input, as JSON Schema; none if it declares none.
     #[serde(default)]
     pub input: Option<Value>,

@@ -1,20 +1,21 @@
-//! Deployments: list, look into, deploy, roll back.
+//! Deployments: list, look into, deploy, roll back, export.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tenon_model::{FieldProblem, Problem};
 use tenon_protocol::control::{
-    CreateDeployment, DeploymentDetail, DeploymentSummary, GetDeployment, ListDeployments, Page, RollBack,
+    CreateDeployment, DeployFile, DeploymentDetail, DeploymentSummary, ExportDeployment, ExportedDeployment,
+    GetDeployment, ListDeployments, Page, RollBack,
 };
-
-use tenon_store::DeploymentFile;
+use tenon_store::{DEFAULT_GROUP, DeploymentFile};
 
 use super::endpoint::{ApiCall, Routes, after_number, page_by_number, page_limit, store_problem};
-use crate::deployments::DeployError;
+use crate::deployments::{DeployError, DeploymentChange};
 
 pub(super) fn add(routes: &mut Routes) {
     routes.add::<ListDeployments, _, _>(list);
     routes.add::<GetDeployment, _, _>(get);
+    routes.add::<ExportDeployment, _, _>(export);
     routes.add::<CreateDeployment, _, _>(create);
     routes.add::<RollBack, _, _>(roll_back);
 }
@@ -22,7 +23,8 @@ pub(super) fn add(routes: &mut Routes) {
 async fn list(call: ApiCall<ListDeployments>) -> Result<Page<DeploymentSummary>, Problem> {
     let after = after_number(call.params.after.as_deref())?;
     let limit = page_limit(call.params.limit);
-    let listed = call.api.services.deployments().list(after, limit + 1).await;
+    let group = call.params.group.as_deref();
+    let listed = call.api.services.deployments().list(group, after, limit + 1).await;
     let items = listed.map_err(|error| deploy_problem(&error))?;
     Ok(page_by_number(items, limit, |deployment| deployment.number))
 }
@@ -30,6 +32,27 @@ async fn list(call: ApiCall<ListDeployments>) -> Result<Page<DeploymentSummary>,
 async fn get(call: ApiCall<GetDeployment>) -> Result<DeploymentDetail, Problem> {
     let found = call.api.services.deployments().detail(call.params.number).await;
     found.map_err(|error| deploy_problem(&error))
+}
+
+async fn export(call: ApiCall<ExportDeployment>) -> Result<ExportedDeployment, Problem> {
+    let (deployments, number) = (call.api.services.deployments(), call.params.number);
+    let detail = deployments
+        .detail(number)
+        .await
+        .map_err(|error| deploy_problem(&error))?;
+    let files = deployments
+        .files(number)
+        .await
+        .map_err(|error| deploy_problem(&error))?;
+    let encode = |file: DeploymentFile| DeployFile {
+        path: file.path,
+        content: STANDARD.encode(&file.content),
+    };
+    Ok(ExportedDeployment {
+        summary: detail.summary,
+        service_names: detail.service_names,
+        files: files.into_iter().map(encode).collect(),
+    })
 }
 
 async fn create(call: ApiCall<CreateDeployment>) -> Result<DeploymentSummary, Problem> {
@@ -42,13 +65,15 @@ async fn create(call: ApiCall<CreateDeployment>) -> Result<DeploymentSummary, Pr
         })?;
         files.push(DeploymentFile::new(file.path, content));
     }
-    let source = format!("sent by {}", call.caller.name);
-    let deployed = call
-        .api
-        .services
-        .deployments()
-        .deploy(files, call.body.remove, &source)
-        .await;
+    let change = DeploymentChange {
+        group: call.body.group.unwrap_or_else(|| DEFAULT_GROUP.to_owned()),
+        files,
+        remove: call.body.remove,
+        replace: call.body.replace,
+        again: call.body.again,
+        source: format!("sent by {}", call.caller.name),
+    };
+    let deployed = call.api.services.deployments().deploy(change).await;
     deployed.map_err(|error| deploy_problem(&error))
 }
 
@@ -64,6 +89,7 @@ fn deploy_problem(error: &DeployError) -> Problem {
         DeployError::Busy(_) => Problem::new(409, "conflict", error.to_string()),
         DeployError::Failed(_) => Problem::new(422, "not-deployed", error.to_string()),
         DeployError::Store(error) => store_problem(error),
+        DeployError::User(_) => Problem::new(500, "internal", error.to_string()),
         DeployError::Io { .. } => {
             tracing::error!(%error, "a deployment could not be written");
             Problem::new(500, "internal", "the files could not be written; the log says why")

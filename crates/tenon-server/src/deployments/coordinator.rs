@@ -1,110 +1,127 @@
-//! One deployment at a time: tried, written, prepared by all, committed.
+//! One deployment of a group at a time: tried, written, prepared by all, committed.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use tenon_model::{MemberState, Role};
 use tenon_protocol::control::{DeploymentState, DeploymentSummary, RefusedFile};
-use tenon_store::{DEFAULT_GROUP, DeploymentFile, Lease, NewDeployment, Preparation, PreparationState, StoreError};
+use tenon_store::{Lease, NewDeployment, Preparation, PreparationState, StoreError};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Task, clashes, configure, probe_without_clashes};
 use super::files::FileSet;
-use super::probe::{Probed, probe, remove_root};
-use super::{DeployError, Inner};
+use super::group::{is_group_name, path_in_folder};
+use super::probe::{Probed, drop_candidate};
+use super::{DeployError, DeploymentChange, Inner};
 
-/// The lease of the server that deploys.
-const LEASE: &str = "deployment-coordinator";
+/// The lease of the server that makes a deployment live, of whichever group.
+const COMMIT_LEASE: &str = "deployment-commit";
 
 /// How long to wait between two looks at what no event tells.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(crate) async fn deploy(
-    inner: &Inner,
-    files: Vec<DeploymentFile>,
-    remove: Vec<String>,
-    source: &str,
-) -> Result<DeploymentSummary, DeployError> {
-    FileSet::from(files.clone()).check(&inner.settings)?;
+pub(crate) async fn deploy(inner: &Inner, change: DeploymentChange) -> Result<DeploymentSummary, DeployError> {
+    let group = change.group.clone();
+    if !is_group_name(&group) {
+        return Err(DeployError::Invalid(format!(
+            "'{group}' can't be the name of a worker group: letters, digits, '-' and '_', 60 at most"
+        )));
+    }
+    FileSet::from(change.files.clone()).check(&inner.settings)?;
     let work = Box::pin(async {
-        let (live, base) = inner.live_files().await?;
-        let mut wanted = base.clone();
-        for file in files {
-            wanted.insert(file);
-        }
-        for path in remove {
+        let (live, base) = inner.live_files(&change.group).await?;
+        let mut wanted = if change.replace {
+            FileSet::default()
+        } else {
+            base.clone()
+        };
+        change.files.into_iter().for_each(|file| wanted.insert(file));
+        for path in change.remove {
             if base.get(&path).is_none() {
+                let group = &change.group;
                 return Err(DeployError::Invalid(format!(
-                    "'{path}' is no file of deployment {live}"
+                    "'{path}' is no file of deployment {live} of group {group}"
                 )));
             }
             wanted.remove(&path);
         }
-        deploy_set(inner, live, &base, wanted, source).await
+        let task = Task {
+            group: &change.group,
+            live,
+            base: &base,
+            source: &change.source,
+            again: change.again,
+        };
+        deploy_set(inner, &task, wanted).await
     });
-    coordinate(inner, work).await
+    coordinate(inner, &group, work).await
 }
 
 pub(crate) async fn roll_back(inner: &Inner, number: u64) -> Result<DeploymentSummary, DeployError> {
+    let record = inner
+        .store
+        .deployment(number)
+        .await?
+        .ok_or(DeployError::NotFound(number))?;
+    if record.state == DeploymentState::Refused || record.state == DeploymentState::Preparing {
+        return Err(DeployError::Invalid(format!("deployment {number} has never been live")));
+    }
     let work = Box::pin(async {
-        let record = inner
-            .store
-            .deployment(number)
-            .await?
-            .ok_or(DeployError::NotFound(number))?;
-        if record.state == DeploymentState::Refused || record.state == DeploymentState::Preparing {
-            return Err(DeployError::Invalid(format!("deployment {number} has never been live")));
-        }
         let wanted = FileSet::from(inner.store.deployment_files(number).await?);
-        let (live, base) = inner.live_files().await?;
-        deploy_set(inner, live, &base, wanted, &format!("roll-back to {number}")).await
+        let (live, base) = inner.live_files(&record.group).await?;
+        let task = Task {
+            group: &record.group,
+            live,
+            base: &base,
+            source: &format!("roll-back to {number}"),
+            again: false,
+        };
+        deploy_set(inner, &task, wanted).await
     });
-    coordinate(inner, work).await
+    coordinate(inner, &record.group, work).await
 }
 
-async fn deploy_set(
-    inner: &Inner,
-    live: u64,
-    base: &FileSet,
-    wanted: FileSet,
-    source: &str,
-) -> Result<DeploymentSummary, DeployError> {
+async fn deploy_set(inner: &Inner, task: &Task<'_>, wanted: FileSet) -> Result<DeploymentSummary, DeployError> {
+    let Task { group, live, base, .. } = *task;
     wanted.check(&inner.settings)?;
-    if wanted == *base && live != 0 {
+    if wanted == *base && live != 0 && !task.again {
         return summary(inner, live).await;
     }
-    let probed = probe(inner, base, wanted).await?;
-    for file in &probed.refused {
-        tracing::error!(path = %file.path, "'{}' is refused: {}\n{}", file.path, file.error, file.traceback);
+    let (wanted, mut refused) = configure(inner, task, wanted).await?;
+    let probed = probe_without_clashes(inner, task, wanted, &mut refused).await?;
+    for file in &refused {
+        let path = path_in_folder(group, &file.path);
+        tracing::error!(%group, path = %path, "'{path}' is refused: {}\n{}", file.error, file.traceback);
     }
     let Probed {
         files,
-        refused,
         services,
         candidate,
+        ..
     } = probed;
-    let changes_nothing = files == *base && (live != 0 || !refused.is_empty());
+    let changes_nothing = files == *base && !task.again && (live != 0 || !refused.is_empty());
     let state = if changes_nothing {
         DeploymentState::Refused
     } else {
         DeploymentState::Preparing
     };
     let new = NewDeployment {
-        group: DEFAULT_GROUP.to_owned(),
-        source: source.to_owned(),
+        group: group.to_owned(),
+        source: task.source.to_owned(),
         files: files.to_vec(),
         refused,
         services,
     };
     // The follower may see the deployment before this function goes on: the worker must be there for it.
     match candidate {
-        Some(candidate) if !changes_nothing => inner.keep_candidate(candidate),
-        Some(candidate) => remove_root(&candidate.root),
-        None => {}
+        Some(candidate) if !changes_nothing => inner.keep_candidate(group, candidate),
+        unused => drop_candidate(unused),
     }
     let number = inner.store.begin_deployment(new, state).await?;
     if !changes_nothing {
         inner.wake_follower.notify_one();
-        finish(inner, number).await?;
+        finish(inner, number, group).await?;
     }
     summary(inner, number).await
 }
@@ -117,7 +134,7 @@ async fn summary(inner: &Inner, number: u64) -> Result<DeploymentSummary, Deploy
 }
 
 /// Waits for the servers, commits, and waits until they serve. Gives the deployment up if none of them can run it.
-async fn finish(inner: &Inner, number: u64) -> Result<(), DeployError> {
+async fn finish(inner: &Inner, number: u64, group: &str) -> Result<(), DeployError> {
     let deadline = Instant::now() + inner.settings.prepare_timeout.0;
     let all = wait_for_servers(inner, number, deadline, |_| true).await?;
     let errors: Vec<_> = all
@@ -131,16 +148,9 @@ async fn finish(inner: &Inner, number: u64) -> Result<(), DeployError> {
         } else {
             errors.join("; ")
         };
-        let refused = RefusedFile {
-            path: String::new(),
-            error: why.clone(),
-            traceback: String::new(),
-            kept_previous: true,
-        };
-        inner.store.refuse_deployment(number, vec![refused]).await?;
-        return Err(DeployError::Failed(format!("deployment {number} was given up: {why}")));
+        return give_up(inner, number, why).await;
     }
-    inner.store.commit_deployment(number).await?;
+    commit(inner, number, group).await?;
     inner.wake_follower.notify_one();
     let deadline = Instant::now() + inner.settings.serve_timeout.0;
     let serves = |server: &Preparation| server.state != PreparationState::Prepared;
@@ -151,6 +161,34 @@ async fn finish(inner: &Inner, number: u64) -> Result<(), DeployError> {
         );
     }
     Ok(())
+}
+
+async fn give_up(inner: &Inner, number: u64, why: String) -> Result<(), DeployError> {
+    let error = DeployError::Failed(format!("deployment {number} was given up: {why}"));
+    let refused = RefusedFile {
+        path: String::new(),
+        error: why,
+        traceback: String::new(),
+        kept_previous: true,
+    };
+    inner.store.refuse_deployment(number, vec![refused]).await?;
+    Err(error)
+}
+
+/// Makes a deployment live, unless another group has taken a name of its services meanwhile. Groups do this one by one.
+async fn commit(inner: &Inner, number: u64, group: &str) -> Result<(), DeployError> {
+    let lease = wait_for_lease(inner, COMMIT_LEASE).await?;
+    let committed = async {
+        let record = inner.store.deployment(number).await?;
+        let services = record.map(|record| record.services).unwrap_or_default();
+        match clashes(inner, group, &services).await?.into_iter().next() {
+            Some((path, why)) => give_up(inner, number, format!("{path}: {why}")).await,
+            None => Ok(inner.store.commit_deployment(number).await?),
+        }
+    };
+    let committed = committed.await;
+    give_back(inner, &lease).await;
+    committed
 }
 
 /// Waits until each live server has said something of the deployment that `done` accepts. Nothing if that takes too long.
@@ -189,33 +227,45 @@ async fn wait_for_servers(
     }
 }
 
-/// Runs one deployment under the lease, which is kept alive meanwhile.
-async fn coordinate<T>(inner: &Inner, work: impl Future<Output = Result<T, DeployError>>) -> Result<T, DeployError> {
-    let _alone = inner.coordinating.lock().await;
-    let lease = wait_for_lease(inner).await?;
+/// Runs one deployment of a group under the group's lease, which is kept alive meanwhile.
+async fn coordinate<T>(
+    inner: &Inner,
+    group: &str,
+    work: impl Future<Output = Result<T, DeployError>>,
+) -> Result<T, DeployError> {
+    let alone = inner.coordinating(group);
+    let _alone = alone.lock().await;
+    let lease = wait_for_lease(inner, &lease_name(group)).await?;
     let result = tokio::select! {
         result = async {
-            finish_orphans(inner).await?;
+            finish_orphans(inner, group).await?;
             work.await
         } => result,
         error = keep_lease(inner, &lease) => Err(error),
     };
     // A worker that nobody took belongs to a deployment that failed.
-    if result.is_err()
-        && let Some(candidate) = inner.take_candidate()
-    {
-        remove_root(&candidate.root);
+    if result.is_err() {
+        drop_candidate(inner.take_candidate(group));
     }
-    if let Err(error) = inner.store.release_lease(&lease).await {
-        tracing::debug!(%error, "the lease of the deployment was not given back and will run out");
-    }
+    give_back(inner, &lease).await;
     result
 }
 
-async fn wait_for_lease(inner: &Inner) -> Result<Lease, DeployError> {
+fn lease_name(group: &str) -> String {
+    format!("deployment-coordinator:{group}")
+}
+
+async fn give_back(inner: &Inner, lease: &Lease) {
+    if let Err(error) = inner.store.release_lease(lease).await {
+        tracing::debug!(%error, "the lease of the deployment was not given back and will run out");
+    }
+}
+
+async fn wait_for_lease(inner: &Inner, name: &str) -> Result<Lease, DeployError> {
     let deadline = Instant::now() + inner.settings.coordinator_wait.0;
     loop {
-        if let Some(lease) = acquire(inner).await? {
+        let acquired = inner.store.acquire_lease(name, &inner.instance, ttl_ms(inner)).await?;
+        if let Some(lease) = acquired {
             return Ok(lease);
         }
         if Instant::now() >= deadline {
@@ -226,10 +276,6 @@ async fn wait_for_lease(inner: &Inner) -> Result<Lease, DeployError> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-async fn acquire(inner: &Inner) -> Result<Option<Lease>, StoreError> {
-    inner.store.acquire_lease(LEASE, &inner.instance, ttl_ms(inner)).await
 }
 
 fn ttl_ms(inner: &Inner) -> u64 {
@@ -251,8 +297,8 @@ async fn keep_lease(inner: &Inner, lease: &Lease) -> DeployError {
 }
 
 /// Ends what a coordinator that died has begun: commits it if it can be, otherwise gives it up.
-async fn finish_orphans(inner: &Inner) -> Result<(), DeployError> {
-    let newest = inner.store.deployments(None, 20).await?;
+async fn finish_orphans(inner: &Inner, group: &str) -> Result<(), DeployError> {
+    let newest = inner.store.deployments(Some(group), None, 20).await?;
     for orphan in newest.into_iter().filter(|one| one.state == DeploymentState::Preparing) {
         tracing::info!(
             deployment = orphan.number,
@@ -260,7 +306,7 @@ async fn finish_orphans(inner: &Inner) -> Result<(), DeployError> {
             orphan.number
         );
         inner.wake_follower.notify_one();
-        match finish(inner, orphan.number).await {
+        match finish(inner, orphan.number, group).await {
             Ok(()) => {}
             Err(DeployError::Store(StoreError::Conflict(why))) => {
                 tracing::info!(deployment = orphan.number, "it is given up: {why}");
@@ -287,17 +333,20 @@ pub(crate) async fn look_after_orphans(inner: &Inner, stop: &CancellationToken) 
             () = tokio::time::sleep(inner.settings.look_every.0) => {}
         }
         let look = async {
-            let newest = inner.store.deployments(None, 20).await?;
-            if newest.iter().all(|one| one.state != DeploymentState::Preparing)
-                || inner.coordinating.try_lock().is_err()
-            {
-                return Ok(());
+            let newest = inner.store.deployments(None, None, 20).await?;
+            let preparing = newest.iter().filter(|one| one.state == DeploymentState::Preparing);
+            let groups: BTreeSet<&str> = preparing.map(|one| one.group.as_str()).collect();
+            for group in groups {
+                if inner.coordinating(group).try_lock().is_err() {
+                    continue;
+                }
+                // Somebody who is at work renews the lease; who can get it finds an orphan.
+                match inner.store.lease(&lease_name(group)).await? {
+                    Some(lease) if lease.expires_at > inner.store.now().await? => {}
+                    _ => coordinate(inner, group, async { Ok(()) }).await?,
+                }
             }
-            // Somebody who is at work renews the lease; who can get it finds an orphan.
-            match inner.store.lease(LEASE).await? {
-                Some(lease) if lease.expires_at > inner.store.now().await? => Ok(()),
-                _ => coordinate(inner, async { Ok(()) }).await,
-            }
+            Ok(())
         };
         let looked: Result<(), DeployError> = tokio::select! {
             () = stop.cancelled() => return,

@@ -1,15 +1,21 @@
 //! Sets of files, and how they get onto the disk.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use tenon_store::DeploymentFile;
 
 use super::DeployError;
+use super::group::is_executable;
 use super::settings::DeploymentSettings;
 
 /// The folder with the last good versions of files that changed; workers know it by this name.
 const PREVIOUS: &str = ".previous";
+
+/// The folder for what the platform adds to a deployment.
+pub(crate) const RESERVED: &str = ".requirements/";
 
 /// The files of a deployment, by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +34,28 @@ impl FileSet {
 
     pub(crate) fn insert(&mut self, file: DeploymentFile) {
         self.0.insert(file.path.clone(), file);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The files whose paths begin so.
+    pub(crate) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a DeploymentFile> {
+        self.0.values().filter(move |file| file.path.starts_with(prefix))
+    }
+
+    /// Takes away the files whose paths begin so.
+    pub(crate) fn remove_below(&mut self, prefix: &str) {
+        self.0.retain(|path, _| !path.starts_with(prefix));
+    }
+
+    /// Makes a file as it is in another set, where it may be missing too.
+    pub(crate) fn restore(&mut self, path: &str, from: &FileSet) {
+        match from.get(path) {
+            Some(file) => self.insert(file.clone()),
+            None => self.remove(path),
+        }
     }
 
     pub(crate) fn remove(&mut self, path: &str) {
@@ -97,8 +125,14 @@ impl FileSet {
     /// Writes the files below `root`, and beside them the last good versions of those that changed.
     pub(crate) fn write(&self, root: &Path, previous: &FileSet) -> Result<(), DeployError> {
         make_dir(root)?;
-        for file in self.0.values() {
-            write_file(&root.join(&file.path), &file.content)?;
+        // Packages are installed into an environment of their own.
+        for file in self.0.values().filter(|file| !file.path.starts_with(RESERVED)) {
+            let path = root.join(&file.path);
+            write_file(&path, &file.content)?;
+            if is_executable(&file.content) {
+                let may_run = Permissions::from_mode(0o755);
+                std::fs::set_permissions(&path, may_run).map_err(|source| io_error(&path, source))?;
+            }
         }
         for path in self.changed_since(previous) {
             if let Some(file) = previous.get(&path) {
@@ -112,6 +146,12 @@ impl FileSet {
 /// Takes the last good versions away, once they are not needed any more.
 pub(crate) fn forget_previous(root: &Path) {
     let _ = std::fs::remove_dir_all(root.join(PREVIOUS));
+}
+
+/// Whether a path is one of those that only the platform makes: the lock of the requirements, and their packages.
+fn is_reserved(path: &str) -> bool {
+    path.strip_prefix(RESERVED)
+        .is_some_and(|rest| !rest.split('/').any(|part| part.is_empty() || part.starts_with('.')))
 }
 
 /// A path of a file must stay below the root, and must be one that the services folder could have.
@@ -130,7 +170,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), DeployError> {
     {
         return wrong("it must be relative, without '..'");
     }
-    if path.split('/').any(|part| part.is_empty() || is_ignored(part)) {
+    if !is_reserved(path) && path.split('/').any(|part| part.is_empty() || is_ignored(part)) {
         return wrong("a part of it is empty, hidden or a cache");
     }
     Ok(())
@@ -169,7 +209,13 @@ mod tests {
 
     #[test]
     fn paths_that_would_leave_the_root_are_refused() {
-        for good in ["a.py", "api/user.py", "data/größe.json", "requirements.txt"] {
+        for good in [
+            "a.py",
+            "api/user.py",
+            "data/größe.json",
+            "requirements.txt",
+            ".requirements/wheels/a-1-py3-none-any.whl",
+        ] {
             assert!(check_path(good).is_ok(), "{good}");
         }
         for wrong in [
@@ -182,6 +228,8 @@ mod tests {
             "a/.git/x",
             "a\\b",
             "dir/",
+            ".requirements/../x",
+            ".requirements/.x",
             "a.pyc",
             "x~",
         ] {

@@ -1,20 +1,24 @@
 //! The services folder: what is saved there is deployed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
-use tenon_store::{DeploymentFile, Lease};
+use tenon_store::{DEFAULT_GROUP, DeploymentFile, Lease};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::files::is_ignored;
+use super::group::{EXECUTABLE_MAGIC, groups_of, is_group_name, split_by_group};
 use super::probe::chain;
-use super::{DeployError, Inner, coordinator};
+use super::{DeployError, DeploymentChange, Inner, coordinator};
 
 /// The lease of the server that imports.
 const LEASE: &str = "services-folder";
@@ -28,17 +32,34 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How deep folders are followed.
 const DEPTH_MAX: usize = 32;
 
-/// What is known of a file without reading it: size, time of change in ns, inode.
-type Stat = (u64, i128, u64);
-
-/// What the store knows the folder by.
-pub(crate) fn key(dir: &Path) -> String {
-    dir.to_string_lossy().into_owned()
+/// What is known of a file without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stat {
+    size: u64,
+    changed_ns: i128,
+    inode: u64,
+    /// Whether it is a program that can be a worker group by itself.
+    is_program: bool,
 }
 
-/// Whether there is nothing to import.
-pub(crate) async fn is_empty(dir: &Path) -> bool {
-    list(dir.to_owned()).await.is_empty()
+/// The files of a folder, by path.
+type Listing = BTreeMap<String, Stat>;
+
+/// What the store knows a group's part of the folder by.
+pub(crate) fn key(dir: &Path, group: &str) -> String {
+    let dir = dir.to_string_lossy();
+    if group == DEFAULT_GROUP {
+        dir.into_owned()
+    } else {
+        format!("{dir}/{group}")
+    }
+}
+
+/// The worker groups that the folder has files of.
+pub(crate) async fn groups(dir: &Path) -> BTreeSet<String> {
+    let listing = list(dir.to_owned()).await;
+    let paths = listing.iter().map(|(path, stat)| (path.as_str(), stat.is_program));
+    groups_of(paths).into_iter().map(|(group, _)| group).collect()
 }
 
 /// Watches the folder while this server holds the lease, until `stop`.
@@ -90,28 +111,15 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
     if let Err(error) = &watcher {
         tracing::warn!(%error, "{} can't be watched; it is looked at now and then", dir.display());
     }
-    let mut seen = BTreeMap::new();
-    let mut done = false;
+    let mut imports = Imports::default();
+    let mut seen = None;
     loop {
         let listing = list(dir.to_owned()).await;
-        if !done || listing != seen {
-            match Box::pin(import(inner, dir)).await {
-                Ok(()) => {
-                    seen = listing;
-                    done = true;
-                }
-                Err(DeployError::Invalid(why)) => {
-                    tracing::error!("{} can't be deployed: {why}", dir.display());
-                    seen = listing;
-                    done = true;
-                }
+        if seen.as_ref() != Some(&listing) {
+            match imports.begin(inner, dir).await {
+                Ok(()) => seen = Some(listing),
                 Err(error) => {
-                    tracing::warn!(
-                        "{} could not be imported and will be tried again: {}",
-                        dir.display(),
-                        chain(&error)
-                    );
-                    done = false;
+                    tracing::warn!("{} could not be imported: {}", dir.display(), chain(&error));
                     tokio::time::sleep(RETRY_AFTER).await;
                     continue;
                 }
@@ -119,7 +127,59 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
         }
         tokio::select! {
             () = changed.notified() => quiet(inner, &changed).await,
+            () = imports.next_ends() => seen = None,
             () = tokio::time::sleep(inner.settings.folder_look_every.0) => {}
+        }
+    }
+}
+
+/// The imports that run: one of a group at a time, those of several groups at once.
+#[derive(Debug, Default)]
+struct Imports {
+    tasks: JoinSet<String>,
+    busy: BTreeSet<String>,
+}
+
+/// What differs in a group from what was imported last.
+#[derive(Debug)]
+struct Difference {
+    change: DeploymentChange,
+    /// Path to SHA-256 of all files of the group.
+    hashes: BTreeMap<String, String>,
+}
+
+impl Imports {
+    /// Begins to import what differs in groups that are not being imported. Where files went, that is first: they may have
+    /// moved to another group.
+    async fn begin(&mut self, inner: &Arc<Inner>, dir: &Path) -> Result<(), DeployError> {
+        let mut found = split_by_group(read_stable(dir).await);
+        let live = inner.store.live_deployments().await?;
+        let mut groups: BTreeSet<String> = live.into_iter().map(|one| one.group).collect();
+        groups.extend(found.keys().cloned());
+        let mut differences = Vec::new();
+        for group in groups.into_iter().filter(|group| !self.busy.contains(group)) {
+            let files = found.remove(&group).unwrap_or_default();
+            differences.extend(difference(inner, dir, &group, files).await?);
+        }
+        let some_went = differences.iter().any(|one| !one.change.remove.is_empty());
+        for one in differences {
+            if !some_went || !one.change.remove.is_empty() {
+                self.busy.insert(one.change.group.clone());
+                self.tasks.spawn(import(inner.clone(), dir.to_owned(), one));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until one of those that run has ended.
+    async fn next_ends(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(group)) => {
+                self.busy.remove(&group);
+            }
+            // A task that failed has a group that nobody knows: it is looked at anew with all others.
+            Some(Err(_)) => self.busy.clear(),
+            None => std::future::pending().await,
         }
     }
 }
@@ -153,38 +213,58 @@ fn watcher(dir: &Path, changed: Arc<Notify>) -> notify::Result<notify::Recommend
     Ok(watcher)
 }
 
-/// Deploys what differs from what was imported last.
-async fn import(inner: &Arc<Inner>, dir: &Path) -> Result<(), DeployError> {
-    let key = key(dir);
-    let found = read_stable(dir).await;
-    let remembered = inner.store.folder_imports(&key).await?;
-    let hashes: BTreeMap<String, String> = found
-        .iter()
-        .map(|file| (file.path.clone(), file.sha256.clone()))
-        .collect();
+/// What differs in a group from what was imported last; none if nothing does.
+async fn difference(
+    inner: &Inner,
+    dir: &Path,
+    group: &str,
+    found: Vec<DeploymentFile>,
+) -> Result<Option<Difference>, DeployError> {
+    let remembered = inner.store.folder_imports(&key(dir, group)).await?;
+    let hash = |file: &DeploymentFile| (file.path.clone(), file.sha256.clone());
+    let hashes: BTreeMap<String, String> = found.iter().map(hash).collect();
     if hashes == remembered {
-        return Ok(());
+        return Ok(None);
     }
-    let changed: Vec<_> = found
-        .into_iter()
-        .filter(|file| remembered.get(&file.path) != Some(&file.sha256))
-        .collect();
-    let (_, live) = inner.live_files().await?;
+    let is_new = |file: &DeploymentFile| remembered.get(&file.path) != Some(&file.sha256);
+    let files = found.into_iter().filter(is_new).collect();
+    let (_, live) = inner.live_files(group).await?;
     let gone = remembered
         .keys()
         .filter(|path| !hashes.contains_key(*path) && live.get(path).is_some());
-    let removed: Vec<String> = gone.cloned().collect();
-    if !changed.is_empty() || !removed.is_empty() {
-        let source = format!("services/ of {}", inner.server);
-        let deployed = Box::pin(coordinator::deploy(inner, changed, removed, &source)).await;
-        if let Err(error) = deployed
-            && !matches!(error, DeployError::Invalid(_))
-        {
-            return Err(error);
+    let change = DeploymentChange {
+        group: group.to_owned(),
+        files,
+        remove: gone.cloned().collect(),
+        source: format!("services/ of {}", inner.server),
+        ..DeploymentChange::default()
+    };
+    Ok(Some(Difference { change, hashes }))
+}
+
+/// Deploys a difference, and remembers that it was imported. Says of which group it was.
+async fn import(inner: Arc<Inner>, dir: PathBuf, difference: Difference) -> String {
+    let Difference { change, hashes } = difference;
+    let group = change.group.clone();
+    let imported = async {
+        if !change.files.is_empty() || !change.remove.is_empty() {
+            match Box::pin(coordinator::deploy(&inner, change)).await {
+                // Trying again would change nothing before the files do.
+                Err(DeployError::Invalid(why)) => tracing::error!(%group, "{} can't be deployed: {why}", dir.display()),
+                other => {
+                    other?;
+                }
+            }
         }
+        inner.store.set_folder_imports(&key(&dir, &group), hashes).await?;
+        Ok::<(), DeployError>(())
+    };
+    if let Err(error) = imported.await {
+        let error = chain(&error);
+        tracing::warn!(%group, "{} could not be imported and will be tried again: {error}", dir.display());
+        tokio::time::sleep(RETRY_AFTER).await;
     }
-    inner.store.set_folder_imports(&key, hashes).await?;
-    Ok(())
+    group
 }
 
 /// The files with their contents, read again until nothing changed while they were read.
@@ -201,7 +281,7 @@ async fn read_stable(dir: &Path) -> Vec<DeploymentFile> {
     }
 }
 
-async fn read(dir: PathBuf, listing: BTreeMap<String, Stat>) -> Vec<DeploymentFile> {
+async fn read(dir: PathBuf, listing: Listing) -> Vec<DeploymentFile> {
     let read = move || {
         let file = |path: String| {
             std::fs::read(dir.join(&path))
@@ -213,7 +293,7 @@ async fn read(dir: PathBuf, listing: BTreeMap<String, Stat>) -> Vec<DeploymentFi
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
-async fn list(dir: PathBuf) -> BTreeMap<String, Stat> {
+async fn list(dir: PathBuf) -> Listing {
     let list = move || {
         let mut found = BTreeMap::new();
         walk(&dir, "", 0, &mut found);
@@ -222,7 +302,7 @@ async fn list(dir: PathBuf) -> BTreeMap<String, Stat> {
     tokio::task::spawn_blocking(list).await.unwrap_or_default()
 }
 
-fn walk(dir: &Path, prefix: &str, depth: usize, found: &mut BTreeMap<String, Stat>) {
+fn walk(dir: &Path, prefix: &str, depth: usize, found: &mut Listing) {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return;
     };
@@ -243,7 +323,21 @@ fn walk(dir: &Path, prefix: &str, depth: usize, found: &mut BTreeMap<String, Sta
             walk(&entry.path(), &format!("{path}/"), depth + 1, found);
         } else if metadata.is_file() {
             let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-            found.insert(path, (metadata.len(), changed_ns, metadata.ino()));
+            let stat = Stat {
+                size: metadata.len(),
+                changed_ns,
+                inode: metadata.ino(),
+                is_program: depth == 0 && is_group_name(&path) && starts_as_program(&entry.path()),
+            };
+            found.insert(path, stat);
         }
     }
+}
+
+fn starts_as_program(path: &Path) -> bool {
+    let mut start = [0; EXECUTABLE_MAGIC.len()];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok()
+        && start == EXECUTABLE_MAGIC
 }

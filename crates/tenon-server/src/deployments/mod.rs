@@ -2,38 +2,51 @@
 //!
 //! - `folder.rs`: files of `services/` that changed are deployed, by the one server that holds the lease `services-folder`.
 //! - `coordinator.rs`: under the lease `deployment-coordinator`, one server at a time tries the new set (`probe.rs`), writes it
-//!   to the store, waits until every live server has prepared it, and commits it.
-//! - `follower.rs`: every server prepares what is being prepared, flips to what was committed, and drains what was before.
+//!   to the store, waits until every live server has prepared it, and commits it. `admission.rs` says how much of it can be.
+//! - `follower.rs`: every server prepares what is being prepared, flips to what was committed, and drains what was before; for
+//!   each worker group by itself (`group_follower.rs`).
+//! - `group.rs`: what belongs to which group, and the limits that a group sets itself; `requirements.rs` finds the packages that
+//!   it requires, once, and `environments.rs` installs them on each server.
 //!
 //! How workers run is the business of [`crate::workers`], how calls find them that of [`crate::services`].
 
+mod admission;
 mod coordinator;
+mod environments;
 mod files;
 mod folder;
 mod follower;
+mod group;
+mod group_follower;
 mod probe;
+mod requirements;
 mod sdk;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenon_model::{InstanceId, Random};
 use tenon_protocol::control::{DeploymentDetail, DeploymentSummary};
-use tenon_store::{DEFAULT_GROUP, DeploymentFile, Store, StoreError};
-use tokio::sync::Notify;
+use tenon_store::{DeploymentFile, Store, StoreError};
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use group::{is_executable, is_group_name, split_by_group};
 pub use sdk::SdkFiles;
 pub use settings::DeploymentSettings;
 
 use crate::call::HostCalls;
 use crate::services::{Registry, ServicesParts};
-use crate::workers::{WorkerSettings, WorkerSpec, interpreter};
+use crate::workers::{Interpreter, UserError, WorkerProgram, WorkerSettings, WorkerSpec, WorkerUser, interpreter};
+use environments::{Environment, Environments};
 use files::FileSet;
+use group::GROUP_FILE;
 use probe::Candidate;
 
 /// Why something was not deployed.
@@ -54,6 +67,9 @@ pub enum DeployError {
     /// The store did not do its part.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    /// Workers can't run as the user that the settings name.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// A file could not be written.
     #[error("can't write {path}")]
     Io {
@@ -65,6 +81,24 @@ pub enum DeployError {
     },
 }
 
+/// What is to be deployed.
+#[derive(Debug, Clone, Default)]
+pub struct DeploymentChange {
+    /// The worker group.
+    pub group: String,
+    /// New and changed files.
+    pub files: Vec<DeploymentFile>,
+    /// Files to take away; each has to be there.
+    pub remove: Vec<String>,
+    /// Whether the live deployment's other files go. Otherwise they stay.
+    pub replace: bool,
+    /// Whether it is deployed even if nothing is another than in the live deployment: with new workers, and with services that
+    /// were quarantined.
+    pub again: bool,
+    /// Where it comes from, for people.
+    pub source: String,
+}
+
 /// Deploys, follows what others deploy, and imports the services folder. A clone is the same.
 #[derive(Debug, Clone)]
 pub struct Deployments(Arc<Inner>);
@@ -74,6 +108,7 @@ pub(crate) struct Inner {
     store: Store,
     host: Arc<dyn HostCalls>,
     registry: Arc<Registry>,
+    cluster: String,
     server: String,
     instance: InstanceId,
     services_dir: Option<PathBuf>,
@@ -84,13 +119,18 @@ pub(crate) struct Inner {
     random: Arc<dyn Random>,
     settings: DeploymentSettings,
     workers: WorkerSettings,
-    /// The limits with the interpreter found, once a worker was wanted.
-    resolved: tokio::sync::OnceCell<WorkerSettings>,
+    /// The user that workers run as; none for the server's own.
+    user: Option<WorkerUser>,
+    /// Interpreters by the names that settings give them.
+    interpreters: Mutex<BTreeMap<String, Arc<OnceCell<Interpreter>>>>,
+    environments: Environments,
     tasks: TaskTracker,
-    /// One deployment at a time in this process; the lease does the same for the cluster.
-    coordinating: tokio::sync::Mutex<()>,
-    /// A worker that was started to try a set of files, and is kept to be the first of the deployment.
-    candidate: Mutex<Option<Candidate>>,
+    /// By group: one deployment at a time in this process; the lease does the same for the cluster.
+    coordinating: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// By group: a worker that was started to try a set of files, and is kept to be the first of the deployment.
+    candidates: Mutex<BTreeMap<String, Candidate>>,
+    /// Whether the services folder was imported once, or needs not be.
+    is_imported: AtomicBool,
     wake_follower: Notify,
 }
 
@@ -100,23 +140,38 @@ impl Deployments {
         // What an earlier life of the server wrote is in nobody's use: its workers ended with it.
         let _ = std::fs::remove_dir_all(&deployments_dir);
         files::make_dir(&deployments_dir)?;
-        let entry = parts.sdk.write_below(&parts.run_dir.join("sdk"))?;
+        let user = WorkerUser::of_setting(&parts.workers.worker_user)?;
+        let entry = match &user {
+            None => parts.sdk.write_below(&parts.run_dir.join("sdk"))?,
+            Some(user) => {
+                user.check_can_enter(&deployments_dir)?;
+                // What another user may change is used for that user only.
+                let dir = parts.run_dir.join(format!("sdk-of-{}", user.name));
+                let entry = parts.sdk.write_below(&dir)?;
+                user.give(&dir)?;
+                entry
+            }
+        };
         Ok(Self(Arc::new(Inner {
             store: parts.store,
             host: parts.host,
             registry,
+            cluster: parts.cluster,
             server: parts.server,
             instance: parts.instance,
             services_dir: parts.services_dir,
+            environments: Environments::new(parts.run_dir.join("environments"), &parts.deployments),
             deployments_dir,
             entry,
             random: parts.random,
             settings: parts.deployments,
             workers: parts.workers,
-            resolved: tokio::sync::OnceCell::new(),
+            user,
+            interpreters: Mutex::default(),
             tasks: TaskTracker::new(),
-            coordinating: tokio::sync::Mutex::new(()),
-            candidate: Mutex::default(),
+            coordinating: Mutex::default(),
+            candidates: Mutex::default(),
+            is_imported: AtomicBool::new(false),
             wake_follower: Notify::new(),
         })))
     }
@@ -133,20 +188,14 @@ impl Deployments {
 
     /// Waits for what was begun, once all workers were told to end.
     pub(crate) async fn end(&self) {
-        self.0.take_candidate();
+        lock(&self.0.candidates).clear();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
 
-    /// Deploys files beside the live deployment's others, without those of `remove`. Answers when every live server serves
-    /// them; the summary says what was refused. `source` is for people.
-    pub async fn deploy(
-        &self,
-        files: Vec<DeploymentFile>,
-        remove: Vec<String>,
-        source: &str,
-    ) -> Result<DeploymentSummary, DeployError> {
-        Box::pin(coordinator::deploy(&self.0, files, remove, source)).await
+    /// Makes a change. Answers when every live server serves it; the summary says what was refused.
+    pub async fn deploy(&self, change: DeploymentChange) -> Result<DeploymentSummary, DeployError> {
+        Box::pin(coordinator::deploy(&self.0, change)).await
     }
 
     /// Makes the files of an earlier deployment live again, as a new deployment.
@@ -154,9 +203,22 @@ impl Deployments {
         Box::pin(coordinator::roll_back(&self.0, number)).await
     }
 
-    /// Deployments, the newest first: those below `after`, or the newest.
-    pub async fn list(&self, after: Option<u64>, limit: u32) -> Result<Vec<DeploymentSummary>, DeployError> {
-        Ok(self.0.store.deployments(after, limit).await?)
+    /// Deployments of a group, or of all, the newest first: those below `after`, or the newest.
+    pub async fn list(
+        &self,
+        group: Option<&str>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<DeploymentSummary>, DeployError> {
+        Ok(self.0.store.deployments(group, after, limit).await?)
+    }
+
+    /// The files of a deployment, whole.
+    pub async fn files(&self, number: u64) -> Result<Vec<DeploymentFile>, DeployError> {
+        match self.0.store.deployment_files(number).await {
+            Err(StoreError::NotFound(_)) => Err(DeployError::NotFound(number)),
+            other => Ok(other?),
+        }
     }
 
     /// One deployment.
@@ -175,27 +237,84 @@ impl Deployments {
     }
 }
 
+/// What it takes to run a set of files.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    spec: WorkerSpec,
+    settings: WorkerSettings,
+    /// Held as long as workers need it.
+    environment: Option<Arc<Environment>>,
+}
+
 impl Inner {
-    fn spec(&self, root: PathBuf) -> WorkerSpec {
-        WorkerSpec {
-            group: DEFAULT_GROUP.to_owned(),
-            root,
-            entry: self.entry.clone(),
-        }
-    }
-
-    /// The limits of workers, with the interpreter itself in place of its name.
-    async fn worker_settings(&self) -> &WorkerSettings {
-        let resolve = async || WorkerSettings {
-            python: interpreter(&self.workers.python).await,
-            ..self.workers.clone()
+    /// What it takes to run a group's files, which are below `root`. `deployment` is 0 as long as they have no number.
+    async fn setup(&self, group: &str, files: &FileSet, root: PathBuf, deployment: u64) -> Result<Setup, DeployError> {
+        let mut settings = group::worker_settings(files, &self.workers, &self.settings)
+            .map_err(|why| DeployError::Failed(format!("{GROUP_FILE}: {why}")))?;
+        let mut environment = None;
+        let program = if group::program(group, files).is_some() {
+            WorkerProgram::Executable(root.join(group))
+        } else {
+            let interpreter = self.interpreter(&settings.python).await;
+            environment = self.environments.of(files, &interpreter).await?;
+            let own = environment
+                .as_ref()
+                .map(|own| own.python.to_string_lossy().into_owned());
+            settings.python = own.unwrap_or(interpreter.path);
+            WorkerProgram::Python {
+                interpreter: settings.python.clone(),
+                entry: self.entry.clone(),
+            }
         };
-        self.resolved.get_or_init(resolve).await
+        let variables = vec![
+            ("TENON_SERVER", self.server.clone()),
+            ("TENON_CLUSTER", self.cluster.clone()),
+            ("TENON_GROUP", group.to_owned()),
+            ("TENON_DEPLOYMENT", deployment.to_string()),
+        ];
+        let spec = WorkerSpec {
+            group: group.to_owned(),
+            root,
+            program,
+            variables,
+            user: self.user.clone(),
+        };
+        Ok(Setup {
+            spec,
+            settings,
+            environment,
+        })
     }
 
-    /// The files of the live deployment, and its number; 0 if there is none.
-    async fn live_files(&self) -> Result<(u64, FileSet), StoreError> {
-        match self.store.live_deployment(DEFAULT_GROUP).await? {
+    /// The interpreter behind a name, which is asked once.
+    async fn interpreter(&self, python: &str) -> Interpreter {
+        let cell = lock(&self.interpreters).entry(python.to_owned()).or_default().clone();
+        cell.get_or_init(|| interpreter(python)).await.clone()
+    }
+
+    /// A directory of its own for a set of files.
+    fn new_root(&self, fingerprint: &str) -> PathBuf {
+        let mut salt = [0; 4];
+        self.random.fill(&mut salt);
+        let name = format!("{}-{:08x}", &fingerprint[..8], u32::from_le_bytes(salt));
+        self.deployments_dir.join(name)
+    }
+
+    /// Writes files where workers can read them, beside the last good versions of those that changed.
+    async fn write(&self, files: &FileSet, root: &Path, previous: &FileSet) -> Result<(), DeployError> {
+        let (files, root, previous, user) = (files.clone(), root.to_owned(), previous.clone(), self.user.clone());
+        let write = move || {
+            files.write(&root, &previous)?;
+            user.map_or(Ok(()), |user| user.give(&root))?;
+            Ok(())
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        written.unwrap_or_else(|_| Err(DeployError::Failed("writing the files was given up".to_owned())))
+    }
+
+    /// The files of the live deployment of a group, and its number; 0 if there is none.
+    async fn live_files(&self, group: &str) -> Result<(u64, FileSet), StoreError> {
+        match self.store.live_deployment(group).await? {
             Some(live) => Ok((
                 live.number,
                 FileSet::from(self.store.deployment_files(live.number).await?),
@@ -204,12 +323,17 @@ impl Inner {
         }
     }
 
-    fn keep_candidate(&self, candidate: Candidate) {
-        *lock(&self.candidate) = Some(candidate);
+    /// What only one deployment of a group at a time may hold in this process.
+    fn coordinating(&self, group: &str) -> Arc<tokio::sync::Mutex<()>> {
+        lock(&self.coordinating).entry(group.to_owned()).or_default().clone()
     }
 
-    fn take_candidate(&self) -> Option<Candidate> {
-        lock(&self.candidate).take()
+    fn keep_candidate(&self, group: &str, candidate: Candidate) {
+        lock(&self.candidates).insert(group.to_owned(), candidate);
+    }
+
+    fn take_candidate(&self, group: &str) -> Option<Candidate> {
+        lock(&self.candidates).remove(group)
     }
 }
 

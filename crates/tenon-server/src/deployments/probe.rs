@@ -1,12 +1,16 @@
 //! Trying a set of files with one worker, before anybody else hears of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tenon_protocol::control::RefusedFile;
 use tenon_protocol::worker::{Hello, RefusedImport};
-use tenon_store::{DEFAULT_GROUP, ServiceRecord};
+use tenon_store::ServiceRecord;
 
-use super::files::{FileSet, forget_previous};
+use super::environments::Environment;
+use super::files::{FileSet, RESERVED, forget_previous};
+use super::group::GROUP_FILE;
+use super::requirements::REQUIREMENTS;
 use super::{DeployError, Inner};
 use crate::workers::{ReadyWorker, StartError};
 
@@ -19,6 +23,7 @@ pub(crate) struct Candidate {
     pub(crate) fingerprint: String,
     pub(crate) root: PathBuf,
     pub(crate) worker: ReadyWorker,
+    pub(crate) environment: Option<Arc<Environment>>,
 }
 
 /// What is left of a wanted set.
@@ -33,17 +38,25 @@ pub(crate) struct Probed {
 }
 
 /// Finds out how much of `wanted` works. `base` is the live set, which does.
-pub(crate) async fn probe(inner: &Inner, base: &FileSet, wanted: FileSet) -> Result<Probed, DeployError> {
+pub(crate) async fn probe(inner: &Inner, group: &str, base: &FileSet, wanted: FileSet) -> Result<Probed, DeployError> {
+    if wanted.is_empty() {
+        return Ok(Probed {
+            files: wanted,
+            refused: Vec::new(),
+            services: Vec::new(),
+            candidate: None,
+        });
+    }
     let changed = wanted.changed_since(base);
-    let started = start(inner, &wanted, base).await?;
+    let started = start(inner, group, &wanted, base).await?;
     let is_alone = changed.len() + wanted.removed_since(base).len() == 1;
     let candidate = match started {
         Ok(candidate) => candidate,
         Err(error) if is_alone && !changed.is_empty() => {
             let refused = changed.iter().map(|path| refused_start(path, &error, base)).collect();
-            return without(inner, base, refused).await;
+            return without(inner, group, base, refused).await;
         }
-        Err(_) => return one_by_one(inner, base, &wanted).await,
+        Err(_) => return one_by_one(inner, group, base, &wanted).await,
     };
     let refused = candidate.worker.hello.refused.clone();
     if refused.is_empty() {
@@ -53,7 +66,7 @@ pub(crate) async fn probe(inner: &Inner, base: &FileSet, wanted: FileSet) -> Res
     let as_expected =
         |file: &RefusedImport| changed.contains(&file.path) && (file.kept_previous || base.get(&file.path).is_none());
     if !refused.iter().all(as_expected) {
-        return one_by_one(inner, base, &wanted).await;
+        return one_by_one(inner, group, base, &wanted).await;
     }
     let mut files = wanted;
     for file in &refused {
@@ -73,16 +86,17 @@ pub(crate) async fn probe(inner: &Inner, base: &FileSet, wanted: FileSet) -> Res
 }
 
 /// Tries each change by itself on top of those that were good.
-async fn one_by_one(inner: &Inner, base: &FileSet, wanted: &FileSet) -> Result<Probed, DeployError> {
+async fn one_by_one(inner: &Inner, group: &str, base: &FileSet, wanted: &FileSet) -> Result<Probed, DeployError> {
     let mut changes = wanted.changed_since(base);
     changes.extend(wanted.removed_since(base));
+    changes.retain(|path| !is_configuration(path));
     if changes.len() > inner.settings.tried_alone_max {
         let error = "it was deployed with files that do not import, too many to try them one by one".to_owned();
         let refuse = |path: &String| refused_because(path, error.clone(), String::new(), base);
-        return without(inner, base, changes.iter().map(refuse).collect()).await;
+        return without(inner, group, base, changes.iter().map(refuse).collect()).await;
     }
-    let mut good = base.clone();
     let mut last: Option<Candidate> = None;
+    let (mut good, configuration_refused) = configured(inner, group, base, wanted, &mut last).await?;
     let mut refused = Vec::new();
     for _ in 0..PASSES_MAX {
         let before = changes.len();
@@ -94,7 +108,7 @@ async fn one_by_one(inner: &Inner, base: &FileSet, wanted: &FileSet) -> Result<P
                 Some(file) => next.insert(file.clone()),
                 None => next.remove(&path),
             }
-            match start(inner, &next, &good).await? {
+            match start(inner, group, &next, &good).await? {
                 Ok(candidate) if candidate.worker.hello.refused.is_empty() => {
                     drop_candidate(last.replace(candidate));
                     good = next;
@@ -114,15 +128,57 @@ async fn one_by_one(inner: &Inner, base: &FileSet, wanted: &FileSet) -> Result<P
             break;
         }
     }
+    refused.extend(configuration_refused);
     match last {
         Some(candidate) => Ok(accepted(good, refused, candidate)),
-        None => without(inner, base, refused).await,
+        None => without(inner, group, base, refused).await,
+    }
+}
+
+/// What says how the other files are run: changed together, before these.
+fn is_configuration(path: &str) -> bool {
+    path == GROUP_FILE || path == REQUIREMENTS || path.starts_with(RESERVED)
+}
+
+/// The live set with the wanted limits and packages, or as it is with the reason why it does not run with them.
+async fn configured(
+    inner: &Inner,
+    group: &str,
+    base: &FileSet,
+    wanted: &FileSet,
+    last: &mut Option<Candidate>,
+) -> Result<(FileSet, Vec<RefusedFile>), DeployError> {
+    let mut changed = wanted.changed_since(base);
+    changed.extend(wanted.removed_since(base));
+    changed.retain(|path| is_configuration(path));
+    if changed.is_empty() {
+        return Ok((base.clone(), Vec::new()));
+    }
+    let mut next = base.clone();
+    changed.iter().for_each(|path| next.restore(path, wanted));
+    changed.retain(|path| !path.starts_with(RESERVED));
+    match start(inner, group, &next, base).await? {
+        Ok(candidate) if candidate.worker.hello.refused.is_empty() => {
+            *last = Some(candidate);
+            Ok((next, Vec::new()))
+        }
+        Ok(candidate) => {
+            let hello = &candidate.worker.hello;
+            let refuse = |path: &String| refused_alone(path, hello, base, wanted);
+            let refused = changed.iter().map(refuse).collect();
+            drop_candidate(Some(candidate));
+            Ok((base.clone(), refused))
+        }
+        Err(error) => {
+            let refuse = |path: &String| refused_start(path, &error, base);
+            Ok((base.clone(), changed.iter().map(refuse).collect()))
+        }
     }
 }
 
 /// Nothing of what was wanted works.
-async fn without(inner: &Inner, base: &FileSet, refused: Vec<RefusedFile>) -> Result<Probed, DeployError> {
-    let live = inner.store.live_deployment(DEFAULT_GROUP).await?;
+async fn without(inner: &Inner, group: &str, base: &FileSet, refused: Vec<RefusedFile>) -> Result<Probed, DeployError> {
+    let live = inner.store.live_deployment(group).await?;
     Ok(Probed {
         files: base.clone(),
         refused,
@@ -144,23 +200,22 @@ fn accepted(files: FileSet, refused: Vec<RefusedFile>, candidate: Candidate) -> 
 /// Starts a worker on a set of files. The inner error is the files' fault; a worker that can't be run at all is an outer one.
 async fn start(
     inner: &Inner,
+    group: &str,
     files: &FileSet,
     previous: &FileSet,
 ) -> Result<Result<Candidate, StartError>, DeployError> {
     let fingerprint = files.fingerprint();
-    let mut salt = [0; 4];
-    inner.random.fill(&mut salt);
-    let name = format!("{}-{:08x}", &fingerprint[..8], u32::from_le_bytes(salt));
-    let root = inner.deployments_dir.join(&name);
-    files.write(&root, previous)?;
-    let spec = inner.spec(root.clone());
-    let name = format!("{DEFAULT_GROUP}-{}-0", &fingerprint[..8]);
-    let started = ReadyWorker::start(&spec, name, inner.worker_settings().await, &inner.tasks).await;
+    let root = inner.new_root(&fingerprint);
+    let setup = inner.setup(group, files, root.clone(), 0).await?;
+    inner.write(files, &root, previous).await?;
+    let name = format!("{group}-{}-0", &fingerprint[..8]);
+    let started = ReadyWorker::start(&setup.spec, name, &setup.settings, &inner.tasks).await;
     match started {
         Ok(worker) => Ok(Ok(Candidate {
             fingerprint,
             root,
             worker,
+            environment: setup.environment,
         })),
         Err(error @ (StartError::Spawn { .. } | StartError::Protocol(_))) => {
             remove_root(&root);
@@ -188,7 +243,7 @@ pub(crate) fn remove_root(root: &std::path::Path) {
     let _ = std::fs::remove_dir_all(root);
 }
 
-fn drop_candidate(candidate: Option<Candidate>) {
+pub(crate) fn drop_candidate(candidate: Option<Candidate>) {
     if let Some(candidate) = candidate {
         remove_root(&candidate.root);
     }
@@ -216,7 +271,7 @@ fn refused_import(file: RefusedImport) -> RefusedFile {
     }
 }
 
-fn refused_because(path: &str, error: String, traceback: String, base: &FileSet) -> RefusedFile {
+pub(crate) fn refused_because(path: &str, error: String, traceback: String, base: &FileSet) -> RefusedFile {
     RefusedFile {
         path: path.to_owned(),
         error,

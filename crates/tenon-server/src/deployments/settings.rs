@@ -29,6 +29,15 @@ pub struct DeploymentSettings {
     pub folder_quiet_max: DurationText,
     /// How often the services folder is looked at even if nothing was heard of it.
     pub folder_look_every: DurationText,
+    /// How many workers a group may ask for.
+    pub group_workers_max: u64,
+    /// How many threads in a worker a group may ask for.
+    pub group_threads_max: u64,
+    /// How long resolving the requirements of a group may take, and installing them.
+    pub requirements_timeout: DurationText,
+    /// How large the packages of a group's requirements may be together to be kept with the deployment. Of larger ones only the
+    /// hashes are kept, and each server fetches the packages itself.
+    pub requirements_bytes_max: usize,
     /// How many changed files are tried one by one when not all are good together; of more, all are refused.
     pub tried_alone_max: usize,
 }
@@ -37,8 +46,8 @@ impl Default for DeploymentSettings {
     fn default() -> Self {
         Self {
             files_max: 10_000,
-            file_bytes_max: 10 << 20,
-            total_bytes_max: 100 << 20,
+            file_bytes_max: 100 << 20,
+            total_bytes_max: 200 << 20,
             prepare_timeout: DurationText::from_secs(60),
             serve_timeout: DurationText::from_secs(10),
             coordinator_wait: DurationText::from_secs(60),
@@ -47,6 +56,10 @@ impl Default for DeploymentSettings {
             folder_quiet: DurationText::from_millis(50),
             folder_quiet_max: DurationText::from_millis(500),
             folder_look_every: DurationText::from_secs(5),
+            group_workers_max: 64,
+            group_threads_max: 1024,
+            requirements_timeout: DurationText::from_secs(300),
+            requirements_bytes_max: 100 << 20,
             tried_alone_max: 100,
         }
     }

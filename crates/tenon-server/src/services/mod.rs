@@ -18,6 +18,7 @@ use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
 use crate::deployments::{DeployError, DeploymentSettings, Deployments, SdkFiles};
 use crate::workers::{Pool, WorkerSettings, WorkerStatus};
 
+pub use registry::DeploymentPin;
 pub(crate) use registry::Registry;
 
 /// How often a call looks for its workers anew when the deployment is replaced under it.
@@ -32,6 +33,8 @@ pub struct ServicesParts {
     pub host: Arc<dyn HostCalls>,
     /// What Python services import, and the program that runs them.
     pub sdk: SdkFiles,
+    /// The cluster's name.
+    pub cluster: String,
     /// This server's name.
     pub server: String,
     /// This life of the server.
@@ -92,11 +95,14 @@ impl Services {
     pub async fn call(&self, call: ServiceCall) -> Result<ServiceAnswer, ServiceError> {
         let mut call = call;
         for _ in 0..ROUTES_TRIED_MAX {
-            let answer = match self.registry.find(&call.service, call.deployment) {
-                Some((pool, service)) => pool.submit(&service, call),
+            let pin = call.deployment.get_or_insert_with(|| self.registry.pin()).clone();
+            let submitted = match pin.find(&call.service) {
+                Some((pool, service)) => pool.submit(service, call),
                 None => return Err(self.not_found(call.service)),
             };
-            match answer {
+            // The call has it as long as it runs; its caller may wait longer than that.
+            drop(pin);
+            match submitted {
                 Ok(answer) => {
                     let gone = |_| {
                         let cause = "the workers were ended".to_owned();
@@ -104,8 +110,11 @@ impl Services {
                     };
                     return answer.await.unwrap_or_else(gone);
                 }
-                // The pool ended between the look-up and now; the next look-up finds the one that took its place.
-                Err(back) => call = *back,
+                // The pool ended, after more time than a deployment is kept for its calls: what serves now has to do.
+                Err(back) => {
+                    call = *back;
+                    call.deployment = None;
+                }
             }
         }
         Err(ServiceError::Unavailable("the deployment is being replaced".to_owned()))

@@ -1,43 +1,107 @@
 //! Which pool serves which service.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tenon_protocol::control::ServiceSummary;
+use tenon_store::DEFAULT_GROUP;
 use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
 
 use super::ServicesStatus;
 use crate::workers::{Pool, ServiceEntry, WorkerStatus};
+
+/// How often to look whether a replaced deployment is still held.
+const RELEASE_LOOK: Duration = Duration::from_millis(10);
+
+/// What serves at one moment: one deployment of each group. A change makes a new one; calls keep the one they began with.
+#[derive(Debug, Default)]
+struct Live {
+    groups: BTreeMap<String, GroupRoute>,
+    by_name: HashMap<String, (Pool, Arc<ServiceEntry>)>,
+}
+
+/// What serves a group.
+#[derive(Debug, Clone)]
+struct GroupRoute {
+    deployment: u64,
+    /// None for a deployment without files: it has nothing to run.
+    pool: Option<Pool>,
+}
+
+/// What served when a call began, in all groups. The services that it invokes are those of the same deployments, whatever was
+/// deployed since; their workers stay until no call holds them any more. A clone is the same.
+#[derive(Clone)]
+pub struct DeploymentPin(Arc<Live>);
+
+impl DeploymentPin {
+    /// The service of this name, and what runs it.
+    pub(crate) fn find(&self, name: &str) -> Option<&(Pool, Arc<ServiceEntry>)> {
+        self.0.by_name.get(name)
+    }
+}
+
+impl fmt::Debug for DeploymentPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = self.0.groups.iter().map(|(group, route)| (group, route.deployment));
+        f.debug_map().entries(numbers).finish()
+    }
+}
 
 /// The deployments that serve, and those that finish what they began.
 #[derive(Debug)]
 pub(crate) struct Registry {
     live: ArcSwap<Live>,
-    /// Pools that drain, by deployment: calls of theirs may invoke services of the same deployment.
-    older: Mutex<BTreeMap<u64, Pool>>,
+    /// What served before, as long as calls hold it.
+    earlier: Mutex<Vec<Weak<Live>>>,
+    /// Pools that drain.
+    older: Mutex<Vec<Pool>>,
     health: Mutex<Health>,
     changes: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Live {
-    groups: BTreeMap<String, Pool>,
-    by_name: HashMap<String, (Pool, Arc<ServiceEntry>)>,
+struct Health {
+    /// Whether it is known which groups there are.
+    known: bool,
+    groups: BTreeMap<String, GroupHealth>,
+    /// What is wrong with all of it; empty if nothing is.
+    problem: String,
 }
 
 #[derive(Debug, Default)]
-struct Health {
+struct GroupHealth {
     loaded: bool,
     /// Why the server does not serve what it should; empty if it does.
     problem: String,
+}
+
+impl Health {
+    fn loaded(&self) -> bool {
+        self.known && self.groups.values().all(|group| group.loaded)
+    }
+
+    /// What is wrong, with the group in front unless there is only the default one.
+    fn problem(&self) -> String {
+        if !self.problem.is_empty() {
+            return self.problem.clone();
+        }
+        let wrong = self.groups.iter().find(|(_, group)| !group.problem.is_empty());
+        wrong.map_or_else(String::new, |(name, group)| match name.as_str() {
+            DEFAULT_GROUP => group.problem.clone(),
+            name => format!("group {name}: {}", group.problem),
+        })
+    }
 }
 
 impl Default for Registry {
     fn default() -> Self {
         Self {
             live: ArcSwap::from_pointee(Live::default()),
+            earlier: Mutex::default(),
             older: Mutex::default(),
             health: Mutex::default(),
             changes: watch::Sender::new(0),
@@ -46,57 +110,104 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// The service of this name, in the deployment that the call belongs to if that still runs.
-    pub(crate) fn find(&self, name: &str, deployment: Option<u64>) -> Option<(Pool, Arc<ServiceEntry>)> {
-        let live = self.live.load();
-        let found = live.by_name.get(name);
-        if let Some(pinned) = deployment
-            && found.is_none_or(|(pool, _)| pool.deployment() != pinned)
-            && let Some(pool) = lock(&self.older).get(&pinned)
-            && let Some(service) = pool.service(name)
-        {
-            return Some((pool.clone(), service.clone()));
-        }
-        found.cloned()
+    /// What serves now, for a call that begins.
+    pub(crate) fn pin(&self) -> DeploymentPin {
+        DeploymentPin(self.live.load_full())
     }
 
-    /// Makes a pool the one of its group, for all calls that begin from now on. Gives back the one that was.
-    pub(crate) fn flip(&self, group: &str, pool: Pool) -> Option<Pool> {
-        let mut groups = self.live.load().groups.clone();
-        let before = groups.insert(group.to_owned(), pool);
-        if let Some(before) = &before {
-            lock(&self.older).insert(before.deployment(), before.clone());
+    /// Makes a deployment the one of its group, for all calls that begin from now on; without a pool the group has nothing to
+    /// run. Gives back what ran before, which [`released`](Self::released) says when to end.
+    pub(crate) fn flip(&self, group: &str, deployment: u64, pool: Option<Pool>) -> Option<Pool> {
+        let mut earlier = lock(&self.earlier);
+        let last = self.live.load_full();
+        let mut groups = last.groups.clone();
+        let before = groups.insert(group.to_owned(), GroupRoute { deployment, pool });
+        let before = before.and_then(|route| route.pool);
+        lock(&self.older).extend(before.clone());
+        let mut by_name = HashMap::new();
+        for pool in groups.values().filter_map(|route| route.pool.as_ref()) {
+            for service in pool.services() {
+                // Names are unique over groups when a deployment is committed; the first group keeps what is not.
+                let entry = || (pool.clone(), service.clone());
+                by_name.entry(service.name.clone()).or_insert_with(entry);
+            }
         }
-        let by_name = groups
-            .values()
-            .flat_map(|pool| {
-                pool.services()
-                    .iter()
-                    .map(|service| (service.name.clone(), (pool.clone(), service.clone())))
-            })
-            .collect();
         self.live.store(Arc::new(Live { groups, by_name }));
-        self.set_problem(String::new());
+        earlier.retain(|live| live.strong_count() > 0);
+        earlier.push(Arc::downgrade(&last));
+        drop(earlier);
+        self.set_problem(group, String::new());
         before
     }
 
-    /// Forgets a deployment that has drained.
-    pub(crate) fn forget(&self, deployment: u64) {
-        lock(&self.older).remove(&deployment);
+    /// Waits until no call holds a pool that was replaced, or the time is over.
+    pub(crate) async fn released(&self, pool: &Pool, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let holds = |live: &Weak<Live>| {
+            live.upgrade().is_some_and(|live| {
+                let pools = live.groups.values().filter_map(|route| route.pool.as_ref());
+                pools.into_iter().any(|other| other.is_same(pool))
+            })
+        };
+        while lock(&self.earlier).iter().any(holds) && Instant::now() < deadline {
+            tokio::time::sleep(RELEASE_LOOK).await;
+        }
     }
 
-    /// Notes that the server serves what it should, or why it does not.
-    pub(crate) fn set_problem(&self, problem: String) {
+    /// Forgets a pool that has ended.
+    pub(crate) fn forget(&self, pool: &Pool) {
+        lock(&self.older).retain(|other| !other.is_same(pool));
+    }
+
+    /// Notes which groups have a live deployment. The server is not ready before it serves those that were there when it
+    /// started; those that come later were prepared before they became live.
+    pub(crate) fn expect<'a>(&self, groups: impl Iterator<Item = &'a str>) {
         let mut health = lock(&self.health);
-        health.loaded |= problem.is_empty();
+        let loaded = std::mem::replace(&mut health.known, true);
+        for group in groups {
+            let problem = String::new();
+            health
+                .groups
+                .entry(group.to_owned())
+                .or_insert(GroupHealth { loaded, problem });
+        }
+        drop(health);
+        if !loaded {
+            self.tell();
+        }
+    }
+
+    /// Notes that the server serves what it should in a group, or why it does not.
+    pub(crate) fn set_problem(&self, group: &str, problem: String) {
+        let mut health = lock(&self.health);
+        let group = health.groups.entry(group.to_owned()).or_default();
+        if group.loaded && group.problem == problem {
+            return;
+        }
+        group.loaded |= problem.is_empty();
+        group.problem = problem;
+        drop(health);
+        self.tell();
+    }
+
+    /// Notes what keeps the whole server from serving; empty if nothing does.
+    pub(crate) fn set_server_problem(&self, problem: String) {
+        let mut health = lock(&self.health);
+        if health.problem == problem {
+            return;
+        }
         health.problem = problem;
         drop(health);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.changes.send_modify(|version| *version += 1);
     }
 
     /// The number of the deployment that serves a group; 0 for none.
     pub(crate) fn serving(&self, group: &str) -> u64 {
-        self.live.load().groups.get(group).map_or(0, Pool::deployment)
+        self.live.load().groups.get(group).map_or(0, |route| route.deployment)
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
@@ -107,16 +218,23 @@ impl Registry {
         let live = self.live.load();
         let (loaded, problem) = {
             let health = lock(&self.health);
-            (health.loaded, health.problem.clone())
+            (health.loaded(), health.problem())
         };
-        let deployment = live.groups.values().map(Pool::deployment).max().unwrap_or(0);
-        let idle_group = live.groups.iter().find(|(_, pool)| pool.ready_workers() == 0);
+        let pools = || {
+            live.groups
+                .iter()
+                .filter_map(|(group, route)| Some((group, route.pool.as_ref()?)))
+        };
+        let deployment = live.groups.values().map(|route| route.deployment).max().unwrap_or(0);
+        let idle_group = pools()
+            .find(|(_, pool)| pool.ready_workers() == 0)
+            .map(|(group, _)| group);
         let detail = match (loaded, idle_group) {
             _ if !problem.is_empty() => problem.clone(),
             (false, _) => "the live deployment is being loaded".to_owned(),
-            (true, Some((group, _))) => format!("no worker of group {group} is up"),
+            (true, Some(group)) => format!("no worker of group {group} is up"),
             (true, None) if deployment == 0 => "nothing is deployed yet".to_owned(),
-            (true, None) => format!("deployment {deployment}"),
+            (true, None) => serving_text(&live.groups),
         };
         ServicesStatus {
             loaded,
@@ -124,7 +242,7 @@ impl Registry {
             ready: loaded && problem.is_empty() && idle_group.is_none(),
             detail,
             deployment,
-            queued: live.groups.values().map(Pool::queued).sum(),
+            queued: pools().map(|(_, pool)| pool.queued()).sum(),
         }
     }
 
@@ -133,6 +251,7 @@ impl Registry {
         let mut all: Vec<_> = live
             .groups
             .iter()
+            .filter_map(|(group, route)| Some((group, route.pool.as_ref()?)))
             .flat_map(|(group, pool)| pool.services().iter().map(move |service| summary(group, pool, service)))
             .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -143,28 +262,34 @@ impl Registry {
         self.pools().iter().flat_map(Pool::status).collect()
     }
 
-    /// The pools that serve, and those that drain.
-    pub(crate) fn pools(&self) -> Vec<Pool> {
-        let mut pools = self.live.load().groups.values().cloned().collect::<Vec<_>>();
-        pools.extend(lock(&self.older).values().cloned());
-        pools
-    }
-
     /// Finishes what runs, and ends all workers.
     pub(crate) async fn drain_all(&self) {
         join_all(self.pools().iter().map(Pool::drain)).await;
     }
+
+    /// The pools that serve, and those that drain.
+    pub(crate) fn pools(&self) -> Vec<Pool> {
+        let live = self.live.load();
+        let mut pools: Vec<_> = live.groups.values().filter_map(|route| route.pool.clone()).collect();
+        pools.extend(lock(&self.older).iter().cloned());
+        pools
+    }
+}
+
+fn serving_text(groups: &BTreeMap<String, GroupRoute>) -> String {
+    let numbers: Vec<_> = groups.values().map(|route| route.deployment.to_string()).collect();
+    match numbers.as_slice() {
+        [number] => format!("deployment {number}"),
+        numbers => format!("deployments {}", numbers.join(", ")),
+    }
 }
 
 fn summary(group: &str, pool: &Pool, service: &ServiceEntry) -> ServiceSummary {
-    let mut doc = service.doc.clone();
-    if let Some(reason) = service.quarantine() {
-        doc = format!("Quarantined: {reason}\n\n{doc}");
-    }
     ServiceSummary {
         name: service.name.clone(),
         file: service.file.clone(),
-        doc,
+        doc: service.doc.clone(),
+        quarantine: service.quarantine().map(str::to_owned),
         group: group.to_owned(),
         deployment: pool.deployment(),
         input: service.input.clone(),

@@ -9,31 +9,26 @@ use tokio::time::{Duration, Instant, MissedTickBehavior};
 
 use super::pool::Inner;
 use super::process;
+use super::recycle;
 use super::service::ServiceEntry;
 use super::start::ReadyWorker;
 use super::worker::Worker;
-
-/// Memory is looked at on every so many pings.
-const MEMORY_EVERY: u64 = 5;
 
 /// Runs until the pool ends.
 pub(crate) async fn keep(inner: Arc<Inner>) {
     let mut ticks = tokio::time::interval(inner.shared.settings.ping_every.0);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut count: u64 = 0;
     loop {
         tokio::select! {
             () = inner.ended.cancelled() => return,
             () = inner.wake_keeper.notified() => {}
             _ = ticks.tick() => {
-                count += 1;
                 ping_all(&inner);
-                if count.is_multiple_of(MEMORY_EVERY) {
-                    recycle_largest(&inner);
-                }
+                recycle::choose(&inner, Instant::now());
             }
         }
         start_missing(&inner);
+        recycle::retire_replaced(&inner);
     }
 }
 
@@ -45,7 +40,7 @@ fn start_missing(inner: &Arc<Inner>) {
         .workers
         .load()
         .iter()
-        .filter(|worker| worker.is_accepting())
+        .filter(|worker| worker.is_accepting() && !worker.life.is_ending())
         .count();
     let have = accepting + inner.starting.load(Ordering::SeqCst);
     for _ in have..inner.shared.settings.worker_count() {
@@ -67,6 +62,8 @@ async fn start_one(inner: Arc<Inner>) {
     };
     let adopted = started.and_then(|ready| inner.adopt(ready));
     inner.starting.fetch_sub(1, Ordering::SeqCst);
+    // It may be what another one waited for.
+    inner.wake_keeper.notify_one();
     if let Err(error) = adopted {
         inner.early_deaths.fetch_add(1, Ordering::Relaxed);
         let source = std::error::Error::source(&error)
@@ -76,7 +73,6 @@ async fn start_one(inner: Arc<Inner>) {
             deployment = inner.shared.deployment,
             "no worker could be started: {error}{source}"
         );
-        inner.wake_keeper.notify_one();
     }
 }
 
@@ -102,32 +98,6 @@ fn ping_all(inner: &Inner) {
     }
 }
 
-/// Replaces the worker that uses the most memory, if it is too much. One at a time.
-fn recycle_largest(inner: &Arc<Inner>) {
-    let limit = inner.shared.settings.memory_bytes_max;
-    let workers = inner.workers.load();
-    if limit == 0 || workers.iter().any(|worker| !worker.is_accepting()) {
-        return;
-    }
-    let largest = workers
-        .iter()
-        .map(|worker| (process::memory_bytes(worker.pid), worker))
-        .max_by_key(|(size, _)| *size);
-    if let Some((size, worker)) = largest
-        && size > limit
-    {
-        tracing::info!(worker = %worker.name, "the worker uses {size} bytes of memory and is replaced");
-        worker.retire(&inner.shared);
-        inner.shared.tasks.spawn(end_retired(
-            inner.clone(),
-            worker.clone(),
-            inner.shared.settings.drain_timeout.0,
-            0,
-        ));
-        inner.wake_keeper.notify_one();
-    }
-}
-
 /// Replaces a worker that runs code which does not stop. Its other calls get a little time.
 pub(crate) fn poison(inner: &Arc<Inner>, worker: &Arc<Worker>, stuck: Vec<Arc<ServiceEntry>>) {
     let calls = stuck.len();
@@ -148,7 +118,7 @@ pub(crate) fn poison(inner: &Arc<Inner>, worker: &Arc<Worker>, stuck: Vec<Arc<Se
 
 /// Ends a worker that takes no more calls: waits until it has no more than `hopeless` of them, asks it to abort, which makes
 /// Python print what its threads are doing, and kills it.
-async fn end_retired(inner: Arc<Inner>, worker: Arc<Worker>, patience: Duration, hopeless: usize) {
+pub(crate) async fn end_retired(inner: Arc<Inner>, worker: Arc<Worker>, patience: Duration, hopeless: usize) {
     let tick = Duration::from_millis(20);
     let deadline = Instant::now() + patience;
     let ended = || worker.kill.is_cancelled() || inner.ended.is_cancelled() || !is_listed(&inner, &worker);

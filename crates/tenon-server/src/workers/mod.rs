@@ -17,16 +17,19 @@ mod process;
 mod quarantine;
 mod queue;
 mod reader;
+mod recycle;
 mod service;
 mod settings;
 mod start;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
+mod user;
 mod worker;
 
 pub use pool::{Pool, PoolParts, WorkerStatus};
 pub use service::ServiceEntry;
 pub use settings::WorkerSettings;
-pub(crate) use start::interpreter;
-pub use start::{ReadyWorker, StartError, WorkerSpec};
+pub(crate) use start::{Interpreter, interpreter};
+pub use start::{ReadyWorker, StartError, WorkerProgram, WorkerSpec};
+pub use user::{UserError, WorkerUser};

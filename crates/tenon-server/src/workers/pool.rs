@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::quarantine::Deaths;
 use super::queue::{Queue, Refused, Work, busy};
+use super::recycle::Life;
 use super::service::{Class, ServiceEntry};
 use super::settings::WorkerSettings;
 use super::start::{ReadyWorker, StartError, WorkerSpec};
@@ -84,6 +85,7 @@ pub(crate) struct Inner {
     pub(crate) early_deaths: AtomicU32,
     pub(crate) host_calls: AtomicUsize,
     worker_numbers: AtomicU64,
+    lives: AtomicU64,
     uses: AtomicU64,
     deaths: Mutex<Deaths>,
 }
@@ -110,9 +112,19 @@ impl Pool {
         Ok(Self(inner))
     }
 
+    /// Whether the other one is this pool.
+    pub(crate) fn is_same(&self, other: &Pool) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The deployment's number.
     pub fn deployment(&self) -> u64 {
         self.0.shared.deployment
+    }
+
+    /// How long its workers may finish what they run.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.0.shared.settings.drain_timeout.0
     }
 
     /// The services, as the first worker named them.
@@ -159,7 +171,8 @@ impl Pool {
 
     /// The workers, for people.
     pub fn status(&self) -> Vec<WorkerStatus> {
-        let state = |worker: &Worker| match (worker.is_accepting(), worker.suspect.load(Ordering::Relaxed)) {
+        let is_staying = |worker: &Worker| worker.is_accepting() && !worker.life.is_ending();
+        let state = |worker: &Worker| match (is_staying(worker), worker.suspect.load(Ordering::Relaxed)) {
             (false, _) => "draining",
             (true, true) => "suspect",
             (true, false) => "ready",
@@ -264,6 +277,7 @@ impl Inner {
             early_deaths: AtomicU32::new(0),
             host_calls: AtomicUsize::new(0),
             worker_numbers: AtomicU64::new(started + 1),
+            lives: AtomicU64::new(0),
             uses: AtomicU64::new(0),
             deaths: Mutex::default(),
         }
@@ -285,6 +299,8 @@ impl Inner {
             return Err(StartError::Differs(format!("'{}' is missing", missing.name)));
         }
         let connection = Connection::new(ready.stream);
+        let number = self.lives.fetch_add(1, Ordering::Relaxed);
+        let life = Life::new(&self.shared.settings, number, ready.started);
         let worker = Arc::new(Worker::new(
             ready.name,
             ready.pid,
@@ -292,6 +308,7 @@ impl Inner {
             &self.services,
             connection,
             ready.started,
+            life,
         ));
         // Before the first request can be.
         let configuration = self.host.configuration();

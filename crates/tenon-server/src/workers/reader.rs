@@ -223,7 +223,7 @@ async fn ask_host(inner: &Inner, facts: HostFacts, call: HostCallFrame) -> HostR
         call_id: facts.call_id,
         cid: facts.cid,
         service: facts.service,
-        deployment: inner.shared.deployment,
+        deployment: facts.deployment,
         depth: facts.depth,
         deadline: facts.deadline,
         request: call.request,

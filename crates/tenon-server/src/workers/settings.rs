@@ -14,6 +14,12 @@ pub struct WorkerSettings {
     pub python: String,
     /// Worker processes of the group; 0 means as many as the machine has cores, at least 2 and at most 8.
     pub workers: usize,
+    /// How many synchronous calls a worker can run at once.
+    pub threads: u32,
+    /// The user that workers run as, by name; empty for the server's own. Only a server that runs as root can choose.
+    pub worker_user: String,
+    /// How long one file may take to import before it is refused; zero for no limit.
+    pub import_timeout: DurationText,
     /// How long a worker may take from its start to its hello.
     pub hello_timeout: DurationText,
     /// Calls that wait for a worker; more are refused with 503.
@@ -45,8 +51,20 @@ pub struct WorkerSettings {
     /// How often an idempotent call is run again whose worker died while it also ran another service, one that answers less
     /// often and is therefore the likelier cause. A call that is the likeliest cause itself is run again once.
     pub bystander_retries_max: u32,
-    /// A worker whose resident memory grows beyond this is replaced; 0 for no limit.
+    /// A worker that uses more memory than this is replaced as soon as it has finished what it runs; 0 for no limit. Pages that
+    /// it shares with others count in part.
     pub memory_bytes_max: u64,
+    /// A worker that uses more memory than this, in percent of `memory_bytes_max`, is killed at once; 0 for no such limit.
+    pub memory_kill_percent: u64,
+    /// The address space of a worker, as a limit that the operating system holds; 0 for none. Threads and libraries reserve
+    /// far more of it than they use.
+    pub address_space_bytes_max: u64,
+    /// A worker is replaced after so many calls; 0 for no limit.
+    pub calls_max: u64,
+    /// A worker is replaced when it is this old; zero for no limit.
+    pub lifetime: DurationText,
+    /// How far `calls_max` and `lifetime` of one worker may be from the setting, in percent, so that not all end together.
+    pub recycle_jitter_percent: u32,
     /// Host calls that one worker may have open.
     pub host_calls_max: usize,
     /// Lines per second of a worker's standard output and error that reach the log.
@@ -60,7 +78,10 @@ impl Default for WorkerSettings {
         Self {
             python: "python3".to_owned(),
             workers: 0,
-            hello_timeout: DurationText::from_secs(30),
+            threads: 64,
+            worker_user: String::new(),
+            import_timeout: DurationText::from_secs(10),
+            hello_timeout: DurationText::from_secs(50),
             queue_calls_max: 1000,
             queue_age_max: DurationText::from_secs(10),
             in_flight_max: 16,
@@ -76,6 +97,11 @@ impl Default for WorkerSettings {
             quarantine_deaths: 5,
             bystander_retries_max: 5,
             memory_bytes_max: 512 << 20,
+            memory_kill_percent: 200,
+            address_space_bytes_max: 0,
+            calls_max: 0,
+            lifetime: DurationText::from_secs(0),
+            recycle_jitter_percent: 10,
             host_calls_max: 1000,
             output_lines_per_second: 1000,
             output_line_bytes: 16 << 10,

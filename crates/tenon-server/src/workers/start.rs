@@ -19,6 +19,7 @@ use super::output::{LastLines, Stream, log_output};
 use super::process::{self, CommandLine};
 use super::reader::log_line;
 use super::settings::WorkerSettings;
+use super::user::WorkerUser;
 
 /// What workers of a deployment run.
 #[derive(Debug, Clone)]
@@ -27,54 +28,114 @@ pub struct WorkerSpec {
     pub group: String,
     /// The directory with the deployment's files.
     pub root: PathBuf,
-    /// The Python program that every worker runs.
-    pub entry: PathBuf,
+    /// What is started.
+    pub program: WorkerProgram,
+    /// Environment variables that workers get besides the server's own.
+    pub variables: Vec<(&'static str, String)>,
+    /// The user that workers run as; none for the server's own.
+    pub user: Option<WorkerUser>,
 }
 
-impl WorkerSpec {
-    fn command_line(&self, settings: &WorkerSettings) -> CommandLine {
-        let mut arguments: Vec<OsString> = ["-X", "faulthandler", "-u"].map(OsString::from).into();
-        arguments.push(self.entry.clone().into());
-        arguments.push("--root".into());
-        arguments.push(self.root.clone().into());
-        arguments.push("--group".into());
-        arguments.push(self.group.clone().into());
-        CommandLine {
-            program: settings.python.clone(),
-            arguments,
-            directory: self.root.clone(),
+/// What a worker is.
+#[derive(Debug, Clone)]
+pub enum WorkerProgram {
+    /// An interpreter that runs a program, which loads the deployment's files.
+    Python {
+        /// The interpreter.
+        interpreter: String,
+        /// The program that every worker runs.
+        entry: PathBuf,
+    },
+    /// A program that has the services itself.
+    Executable(PathBuf),
+}
+
+impl WorkerProgram {
+    /// What to call it when it can't be run.
+    fn name(&self) -> String {
+        match self {
+            WorkerProgram::Python { interpreter, .. } => interpreter.clone(),
+            WorkerProgram::Executable(path) => path.display().to_string(),
         }
     }
 }
 
+impl WorkerSpec {
+    fn command_line(&self, settings: &WorkerSettings) -> CommandLine {
+        let mut arguments: Vec<OsString> = Vec::new();
+        if let WorkerProgram::Python { entry, .. } = &self.program {
+            arguments.extend(["-X", "faulthandler", "-u"].map(OsString::from));
+            arguments.push(entry.clone().into());
+        }
+        arguments.push("--root".into());
+        arguments.push(self.root.clone().into());
+        arguments.push("--group".into());
+        arguments.push(self.group.clone().into());
+        if let WorkerProgram::Python { .. } = &self.program {
+            arguments.push("--threads".into());
+            arguments.push(settings.threads.to_string().into());
+            arguments.push("--body-limit".into());
+            arguments.push(settings.body_bytes_max.to_string().into());
+            arguments.push("--import-timeout".into());
+            arguments.push(settings.import_timeout.0.as_secs_f64().to_string().into());
+        }
+        CommandLine {
+            program: self.program.name(),
+            arguments,
+            directory: self.root.clone(),
+            variables: self.variables.clone(),
+            user: self.user.clone(),
+            address_space_bytes_max: settings.address_space_bytes_max,
+        }
+    }
+}
+
+/// A Python interpreter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interpreter {
+    /// Its path, or the name that nothing could be found out about.
+    pub(crate) path: String,
+    /// Which packages fit it, such as `cpython-311 linux-x86_64`; empty if it can't be run.
+    pub(crate) tag: String,
+}
+
+/// Asks an interpreter who it is.
+const WHO: &str =
+    "import sys, sysconfig; print(sys.executable); print(sys.implementation.cache_tag, sysconfig.get_platform())";
+
 /// The interpreter behind a name, as it calls itself. Version managers put slow scripts in front of interpreters, which would
 /// be run with every worker; what can't be found out stays as it is, and fails when a worker is started.
-pub(crate) async fn interpreter(program: &str) -> String {
+pub(crate) async fn interpreter(program: &str) -> Interpreter {
     let asked = tokio::process::Command::new(program)
-        .args(["-I", "-S", "-c", "import sys; print(sys.executable)"])
+        .args(["-I", "-S", "-c", WHO])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
     let answered = timeout(Duration::from_secs(10), asked).await;
-    let path = match &answered {
+    let said = match &answered {
         Ok(Ok(output)) if output.status.success() => std::str::from_utf8(&output.stdout).unwrap_or_default().trim(),
         _ => "",
     };
-    if Path::new(path).is_absolute() {
-        path.to_owned()
-    } else {
-        program.to_owned()
+    match said.split_once('\n') {
+        Some((path, tag)) if Path::new(path.trim()).is_absolute() => Interpreter {
+            path: path.trim().to_owned(),
+            tag: tag.trim().to_owned(),
+        },
+        _ => Interpreter {
+            path: program.to_owned(),
+            tag: String::new(),
+        },
     }
 }
 
 /// Why a worker did not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The interpreter could not be run.
+    /// The interpreter, or the program, could not be run.
     #[error("can't run '{program}'")]
     Spawn {
-        /// The interpreter.
+        /// Which one.
         program: String,
         /// Why.
         #[source]

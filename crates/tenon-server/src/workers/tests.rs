@@ -74,6 +74,14 @@ class Big(Service):
     def handle(self):
         self.response.payload = {'size': len(self.request.payload['text']), 'text': self.request.payload['text']}
 
+class Grow(Service):
+    name = 'test.grow'
+    kept = []
+    def handle(self):
+        self.kept.append(b'x' * (self.request.payload['mib'] << 20))
+        time.sleep(self.request.payload.get('seconds', 0))
+        self.response.payload = {'pid': os.getpid()}
+
 class Async(Service):
     name = 'test.async'
     async def handle(self):
@@ -131,7 +139,12 @@ async fn bench(change: impl FnOnce(&mut WorkerSettings)) -> Bench {
         spec: WorkerSpec {
             group: "default".to_owned(),
             root: dir.path().to_owned(),
-            entry: sdk(),
+            program: WorkerProgram::Python {
+                interpreter: settings.python.clone(),
+                entry: sdk(),
+            },
+            variables: Vec::new(),
+            user: None,
         },
         settings,
         host: host.clone(),
@@ -425,24 +438,93 @@ async fn a_worker_that_can_not_start_says_why() {
         "import os\nprint('last words', flush=True)\nos._exit(9)\n",
     )
     .unwrap();
-    let spec = WorkerSpec {
+    let spec = |interpreter: &str| WorkerSpec {
         group: "default".to_owned(),
         root: dir.path().to_owned(),
-        entry: sdk(),
+        program: WorkerProgram::Python {
+            interpreter: interpreter.to_owned(),
+            entry: sdk(),
+        },
+        variables: Vec::new(),
+        user: None,
     };
     let tasks = tokio_util::task::TaskTracker::new();
     let settings = WorkerSettings::default();
-    let error = ReadyWorker::start(&spec, "w".to_owned(), &settings, &tasks)
+    let error = ReadyWorker::start(&spec("python3"), "w".to_owned(), &settings, &tasks)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("exit code 9"), "{error}");
     assert!(error.output().contains("last words"), "{:?}", error.output());
-    let settings = WorkerSettings {
-        python: "no-such-python".to_owned(),
-        ..settings
-    };
-    let error = ReadyWorker::start(&spec, "w".to_owned(), &settings, &tasks)
+    let error = ReadyWorker::start(&spec("no-such-python"), "w".to_owned(), &settings, &tasks)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("no-such-python"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_ran_enough_calls_are_replaced_and_no_call_fails() {
+    let bench = bench(|settings| {
+        settings.calls_max = 40;
+        settings.ping_every = DurationText::from_millis(50);
+    })
+    .await;
+    let mut pids = std::collections::BTreeSet::new();
+    let started = Instant::now();
+    while pids.len() < 6 {
+        assert!(started.elapsed() < Duration::from_secs(20), "{pids:?}");
+        let answer = bench.call(service_call("test.echo", &json!({}))).await.unwrap();
+        pids.insert(answer["pid"].as_u64().unwrap());
+    }
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_worker_is_replaced_after_its_last_call_however_long_that_takes() {
+    let bench = bench(|settings| {
+        settings.workers = 1;
+        settings.lifetime = DurationText::from_millis(300);
+        settings.drain_timeout = DurationText::from_millis(50);
+        settings.ping_every = DurationText::from_millis(50);
+    })
+    .await;
+    let long = bench.call(service_call("test.sleep", &json!({ "seconds": 2 })));
+    let others = async {
+        let mut pids = std::collections::BTreeSet::new();
+        let started = Instant::now();
+        while pids.len() < 3 {
+            assert!(started.elapsed() < Duration::from_secs(20), "{pids:?}");
+            let answer = bench.call(service_call("test.echo", &json!({}))).await.unwrap();
+            pids.insert(answer["pid"].as_u64().unwrap());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (long, ()) = tokio::join!(long, others);
+    assert!(long.is_ok(), "{long:?}");
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_grows_is_replaced_and_one_that_grows_far_is_killed() {
+    let bench = bench(|settings| {
+        settings.memory_bytes_max = 100 << 20;
+        settings.memory_kill_percent = 300;
+        settings.ping_every = DurationText::from_millis(50);
+    })
+    .await;
+    let grown = service_call("test.grow", &json!({ "mib": 120 }));
+    let grown = bench.call(grown).await.unwrap()["pid"].clone();
+    let started = Instant::now();
+    while bench.pool.status().iter().any(|worker| json!(worker.pid) == grown) {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        bench.call(service_call("test.echo", &json!({}))).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let far = bench
+        .call(service_call("test.grow", &json!({ "mib": 400, "seconds": 20 })))
+        .await;
+    let Err(ServiceError::WorkerDied { cause }) = far else {
+        panic!("{far:?}");
+    };
+    assert!(cause.contains("bytes of memory"), "{cause}");
+    bench.pool.kill().await;
 }

@@ -14,9 +14,11 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::metadata::Metadata;
 use super::queue::Work;
+use super::recycle::Life;
 use super::service::{Class, ServiceEntry};
 use super::settings::WorkerSettings;
 use crate::call::ServiceError;
+use crate::services::DeploymentPin;
 
 /// A call that runs this long without asking the platform for anything belongs to a slow service.
 const SLOW_AFTER: Duration = Duration::from_millis(100);
@@ -65,6 +67,7 @@ pub(crate) struct Worker {
     pub(crate) pid: u32,
     pub(crate) python: String,
     pub(crate) started: Instant,
+    pub(crate) life: Life,
     pub(crate) connection: Arc<Connection>,
     /// Ends the process: cancelled with the reason in `kill_reason`.
     pub(crate) kill: CancellationToken,
@@ -141,6 +144,7 @@ pub(crate) struct HostFacts {
     pub(crate) call_id: u64,
     pub(crate) cid: CorrelationId,
     pub(crate) service: String,
+    pub(crate) deployment: Option<DeploymentPin>,
     pub(crate) depth: u32,
     pub(crate) deadline: Instant,
     pub(crate) class: Class,
@@ -163,6 +167,7 @@ impl Worker {
         services: &[Arc<ServiceEntry>],
         connection: Arc<Connection>,
         started: Instant,
+        life: Life,
     ) -> Self {
         let code = |service: &Arc<ServiceEntry>| {
             let index = hello.services.iter().position(|other| other.name == service.name);
@@ -173,6 +178,7 @@ impl Worker {
             pid,
             python: hello.python.clone(),
             started,
+            life,
             connection,
             kill: CancellationToken::new(),
             kill_reason: OnceLock::new(),
@@ -261,6 +267,7 @@ impl Worker {
         });
         drop(slots);
         self.count(class, 1);
+        self.life.count();
         self.last_used.store(sequence, Ordering::Relaxed);
         bytes[ID_BYTES].copy_from_slice(&id.to_le_bytes());
         // A worker that is gone is noticed by its reader, which then looks after the call.
@@ -307,6 +314,7 @@ impl Worker {
             call_id: call_id.get(),
             cid: call.cid.clone(),
             service: call.service.clone(),
+            deployment: call.deployment.clone(),
             depth: call.depth,
             deadline: call.deadline,
             class: running.class,

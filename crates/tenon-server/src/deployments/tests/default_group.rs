@@ -1,187 +1,11 @@
-//! Deployments with a real store, real folders and real workers.
+//! What every deployment is like, with files that belong to no group of their own.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use serde_json::{Value, json};
-use tenon_model::{InstanceId, Member, MemberState, Revision, Role, SystemClock, SystemRandom, Timestamp};
-use tenon_protocol::control::DeploymentState;
 use tenon_store::NewDeployment;
-use tokio::task::JoinHandle;
-use tokio::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::call::{HostCall, HostReturn, ServiceError};
-use crate::services::Services;
-use crate::workers::tests::{sdk, service_call};
-
-#[derive(Debug)]
-struct NoHost;
-
-#[async_trait]
-impl HostCalls for NoHost {
-    async fn host_call(&self, _: HostCall) -> HostReturn {
-        HostReturn {
-            code: 501,
-            tail: json!({}),
-            body_is_json: false,
-            body: Bytes::new(),
-        }
-    }
-}
-
-struct Cluster {
-    dir: tempfile::TempDir,
-    store: Store,
-}
-
-struct Server {
-    services: Services,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-    heart: JoinHandle<()>,
-}
-
-fn cluster() -> Cluster {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("services")).unwrap();
-    let store = Store::sqlite_in(&dir.path().join("data"), Arc::new(SystemClock), Arc::new(SystemRandom)).unwrap();
-    Cluster { dir, store }
-}
-
-fn version(text: &str) -> String {
-    format!(
-        "import os\nfrom tenon import Service\n\nclass Version(Service):\n    name = 'test.version'\n\n    def handle(self):\n        \
-         self.response.payload = {{'version': '{text}', 'pid': os.getpid()}}\n"
-    )
-}
-
-impl Cluster {
-    fn services_dir(&self) -> PathBuf {
-        self.dir.path().join("services")
-    }
-
-    fn save(&self, name: &str, content: &str) {
-        let (path, temporary) = (self.services_dir().join(name), self.services_dir().join(".saving"));
-        std::fs::write(&temporary, content).unwrap();
-        std::fs::rename(temporary, path).unwrap();
-    }
-
-    fn server(&self, name: &str) -> Server {
-        self.server_with(name, |_| {})
-    }
-
-    fn server_with(&self, name: &str, change: impl FnOnce(&mut ServicesParts)) -> Server {
-        let instance = InstanceId::generate(&SystemRandom);
-        let mut parts = ServicesParts {
-            store: self.store.clone(),
-            host: Arc::new(NoHost),
-            sdk: SdkFiles::from_dir(sdk().parent().unwrap()).unwrap(),
-            server: name.to_owned(),
-            instance: instance.clone(),
-            run_dir: self.dir.path().join(name),
-            services_dir: Some(self.services_dir()),
-            random: Arc::new(SystemRandom),
-            workers: WorkerSettings {
-                workers: 2,
-                ..WorkerSettings::default()
-            },
-            deployments: DeploymentSettings {
-                look_every: tenon_model::DurationText::from_millis(500),
-                ..DeploymentSettings::default()
-            },
-        };
-        change(&mut parts);
-        let services = Services::new(parts).unwrap();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(services.clone().run(stop.clone()));
-        let heart = tokio::spawn(beat(self.store.clone(), services.clone(), name.to_owned(), instance));
-        Server {
-            services,
-            stop,
-            task,
-            heart,
-        }
-    }
-}
-
-async fn beat(store: Store, services: Services, name: String, instance: InstanceId) {
-    loop {
-        let status = services.status();
-        let member = Member {
-            name: name.clone(),
-            role: Role::Server,
-            instance: instance.clone(),
-            pid: 1,
-            state: if status.ready {
-                MemberState::Ready
-            } else {
-                MemberState::NotReady
-            },
-            reason: status.detail,
-            version: String::new(),
-            address: None,
-            data_socket: None,
-            control_address: None,
-            started_at: Timestamp::default(),
-            memory_bytes: 0,
-            revision: Revision::default(),
-            deployment: status.deployment,
-            seen_at: Timestamp::default(),
-        };
-        let _ = store.heartbeat(member).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-impl Server {
-    async fn invoke(&self, service: &str) -> Result<Value, ServiceError> {
-        let answer = self.services.call(service_call(service, &json!({}))).await?;
-        Ok(serde_json::from_slice(&answer.body).unwrap())
-    }
-
-    async fn version(&self) -> String {
-        match self.invoke("test.version").await {
-            Ok(answer) => answer["version"].as_str().unwrap().to_owned(),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    /// Waits for what `test.version` answers.
-    async fn serves(&self, version: &str) {
-        let started = Instant::now();
-        while self.version().await != version {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "{version}: {:?}",
-                self.services.status()
-            );
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    async fn ready(&self) {
-        let started = Instant::now();
-        while !self.services.status().ready {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "{:?}",
-                self.services.status()
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.unwrap();
-        self.heart.abort();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_saved_file_replaces_its_version_on_all_servers_and_no_call_fails() {
@@ -273,7 +97,7 @@ async fn a_file_that_ends_the_process_or_breaks_another_is_refused_alone() {
         file("helper.py", "OTHER = 1\nraise SystemExit\n"),
         file("new.py", &version("n").replace("test.version", "test.new")),
     ];
-    let summary = deployments.deploy(files, Vec::new(), "test").await.unwrap();
+    let summary = deployments.deploy(sent(files)).await.unwrap();
     assert_eq!(summary.state, DeploymentState::Live);
     let refused: Vec<_> = summary.refused.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(refused, ["bad.py", "helper.py"]);
@@ -285,10 +109,11 @@ async fn a_file_that_ends_the_process_or_breaks_another_is_refused_alone() {
     assert_eq!(server.version().await, "one");
     assert_eq!(server.invoke("test.new").await.unwrap()["version"], "n");
     // A file that another one needs can't be taken away.
-    let summary = deployments
-        .deploy(Vec::new(), vec!["helper.py".to_owned()], "test")
-        .await
-        .unwrap();
+    let without = DeploymentChange {
+        remove: vec!["helper.py".to_owned()],
+        ..sent(Vec::new())
+    };
+    let summary = deployments.deploy(without).await.unwrap();
     assert_eq!(summary.state, DeploymentState::Refused);
     assert!(
         summary.refused[0].error.contains("version.py"),
@@ -390,31 +215,19 @@ async fn what_can_not_be_a_deployment_is_refused_at_once() {
     server.ready().await;
     let deployments = server.services.deployments();
     let outside = vec![DeploymentFile::new("../x.py", "")];
-    let error = deployments.deploy(outside, Vec::new(), "test").await.unwrap_err();
+    let error = deployments.deploy(sent(outside)).await.unwrap_err();
     assert!(matches!(error, DeployError::Invalid(_)), "{error}");
-    let error = deployments
-        .deploy(Vec::new(), vec!["no.py".to_owned()], "test")
-        .await
-        .unwrap_err();
+    let without = DeploymentChange {
+        remove: vec!["no.py".to_owned()],
+        ..sent(Vec::new())
+    };
+    let error = deployments.deploy(without).await.unwrap_err();
     assert!(matches!(error, DeployError::Invalid(_)), "{error}");
     let error = deployments.roll_back(99).await.unwrap_err();
     assert!(matches!(error, DeployError::NotFound(99)), "{error}");
     let error = server.invoke("test.version").await.unwrap_err();
     assert!(matches!(error, ServiceError::NotFound(_)), "{error:?}");
     server.stop().await;
-}
-
-/// Waits for the newest deployment that fits.
-async fn newest(store: &Store, fits: impl Fn(&DeploymentSummary) -> bool) -> DeploymentSummary {
-    let started = Instant::now();
-    loop {
-        let all = store.deployments(None, 100).await.unwrap();
-        if let Some(found) = all.iter().find(|one| fits(one)) {
-            return found.clone();
-        }
-        assert!(started.elapsed() < Duration::from_secs(30), "{all:#?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[test]
