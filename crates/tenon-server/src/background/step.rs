@@ -16,6 +16,10 @@ pub enum BackgroundKind {
     InvokeAsync,
     /// It is told how a background call ended.
     Callback,
+    /// Another service asked for it, again if it fails.
+    InvokeRetry,
+    /// It is told how such a call ended.
+    RetryCallback,
     /// One of several that were asked for together.
     FanOut,
     /// It is told how one of several ended.
@@ -30,6 +34,8 @@ impl BackgroundKind {
         match self {
             BackgroundKind::InvokeAsync => "invoke-async",
             BackgroundKind::Callback => "invoke-async-callback",
+            BackgroundKind::InvokeRetry => "invoke-retry",
+            BackgroundKind::RetryCallback => "invoke-retry-callback",
             BackgroundKind::FanOut => "fanout-call",
             BackgroundKind::OnTarget => "fanout-on-target",
             BackgroundKind::OnFinal => "fanout-on-final",
@@ -194,6 +200,7 @@ pub(crate) fn end_of_call(
     });
     let (kind, phase) = match step.kind {
         BackgroundKind::FanOut => (BackgroundKind::OnTarget, "on-target"),
+        BackgroundKind::InvokeRetry => (BackgroundKind::RetryCallback, "callback"),
         _ => (BackgroundKind::Callback, "callback"),
     };
     let mut message = end.clone();

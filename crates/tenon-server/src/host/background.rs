@@ -28,7 +28,7 @@ impl Host {
         let step = CallStep {
             repeats: u32::try_from(repeats.min(REPEATS_MAX)).unwrap_or(u32::MAX),
             delay_ms: call.request.get("delay_ms").and_then(Value::as_u64).unwrap_or(0),
-            ..self.step(&call, BackgroundKind::InvokeAsync, names(&call.request, "callback")?)
+            ..self.step(&call, BackgroundKind::InvokeRetry, names(&call.request, "callback")?)
         };
         self.put_one(call, step).await
     }
