@@ -1,36 +1,19 @@
-//! `tenon deploy` and `tenon deployment`.
+//! `tenon deployment`.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use tenon_protocol::control::{
-    CreateDeployment, DeployFile, DeployRequest, DeploymentPath, DeploymentState, DeploymentSummary, GetDeployment,
-    ListDeployments, NoParams, Nothing, PageQuery, RefusedFile, RollBack,
+    DeploymentPath, DeploymentSummary, DeploymentsQuery, ExportDeployment, GetDeployment, ListDeployments, Nothing,
+    RollBack,
 };
 
 use super::Global;
 use super::control::Cluster;
-use crate::failure::fail;
+use super::deploy::{DEPLOY, finish, refusal};
+use super::deployment_archive::{self, ARCHIVE_SUFFIX};
 
-/// How long a deployment may take until it serves on all servers.
-const DEPLOY: Duration = Duration::from_mins(2);
-
-/// Deploys files: answers when every live server serves them.
-#[derive(Debug, Args)]
-pub(super) struct Deploy {
-    /// Python files, or directories of them
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
-    /// The worker group
-    #[arg(long, value_name = "NAME")]
-    group: Option<String>,
-}
-
-/// Lists, shows and rolls back deployments.
+/// Lists, shows, rolls back and exports deployments.
 #[derive(Debug, Subcommand)]
 pub(super) enum Deployment {
     /// List deployments, the newest first
@@ -38,127 +21,39 @@ pub(super) enum Deployment {
         /// How many
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
+        /// Only those of a worker group
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
     },
     /// Show a deployment with its files, services and what was refused
     Show {
         /// Its number
         number: u64,
     },
-    /// Make an earlier deployment live again
+    /// Make an earlier deployment of a worker group live again; other groups stay as they are
     Rollback {
         /// Its number
         number: u64,
     },
-}
-
-impl Deploy {
-    pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
-        let mut files = Vec::new();
-        for path in &self.paths {
-            collect(path, &mut files)?;
-        }
-        if files.is_empty() {
-            fail!(InvalidInput, "there are no files to deploy there", "");
-        }
-        let cluster = Cluster::of(global)?;
-        let request = DeployRequest {
-            files,
-            remove: Vec::new(),
-            group: self.group.clone(),
-        };
-        let summary = cluster.call_within::<CreateDeployment>(&NoParams {}, &request, DEPLOY)?;
-        finish(global, &summary)
-    }
-}
-
-/// The files of a path, named as they will be below `services/`.
-fn collect(path: &Path, files: &mut Vec<DeployFile>) -> anyhow::Result<()> {
-    if path.is_dir() {
-        return collect_directory(path, path, files);
-    }
-    if !path.is_file() {
-        fail!(NoSuchPath, format!("{} does not exist", path.display()), "");
-    }
-    let name = path.file_name().unwrap_or_default();
-    files.push(read(path, Path::new(name))?);
-    Ok(())
-}
-
-fn collect_directory(root: &Path, directory: &Path, files: &mut Vec<DeployFile>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(directory).with_context(|| format!("can't read {}", directory.display()))?;
-    let mut paths = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<std::io::Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') || name == "__pycache__" {
-            continue;
-        }
-        if path.is_dir() {
-            collect_directory(root, &path, files)?;
-        } else {
-            files.push(read(&path, path.strip_prefix(root).unwrap_or(&path))?);
-        }
-    }
-    Ok(())
-}
-
-fn read(path: &Path, name: &Path) -> anyhow::Result<DeployFile> {
-    let content = std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
-    Ok(DeployFile {
-        path: name.to_string_lossy().into_owned(),
-        content: BASE64_STANDARD.encode(content),
-    })
-}
-
-/// Shows what became of a deployment. One that was refused, or lacks files that were, is a failure.
-fn finish(global: &Global, summary: &DeploymentSummary) -> anyhow::Result<()> {
-    let output = global.output();
-    if output.is_json() {
-        output.json(summary)?;
-    } else if summary.state != DeploymentState::Refused {
-        let (number, services, files) = (summary.number, summary.services, summary.files);
-        output.text(&format!(
-            "Deployment {number} serves: {services} services of {files} files"
-        ))?;
-    }
-    if summary.refused.is_empty() && summary.state != DeploymentState::Refused {
-        return Ok(());
-    }
-    for refused in &summary.refused {
-        output.note(&refusal(refused));
-    }
-    let names: Vec<&str> = summary.refused.iter().map(|refused| refused.path.as_str()).collect();
-    fail!(
-        Refused,
-        format!("refused in deployment {}: {}", summary.number, names.join(", ")),
-        "what ran before goes on"
-    )
-}
-
-fn refusal(refused: &RefusedFile) -> String {
-    let kept = if refused.kept_previous {
-        " (its last good version goes on)"
-    } else {
-        ""
-    };
-    format!(
-        "{}: {}{kept}\n{}",
-        refused.path,
-        refused.error,
-        refused.traceback.trim_end()
-    )
+    /// Write a deployment to an archive, which `tenon deploy` takes in this or another cluster
+    Export {
+        /// Its number
+        number: u64,
+        /// Where to; deployment-NUMBER.tar if not given
+        #[arg(long = "file", short = 'o', value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 impl Deployment {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let cluster = Cluster::of(global)?;
         match self {
-            Deployment::List { limit } => {
-                let query = PageQuery {
+            Deployment::List { limit, group } => {
+                let query = DeploymentsQuery {
                     after: None,
                     limit: Some(*limit),
+                    group: group.clone(),
                 };
                 let page = cluster.call::<ListDeployments>(&query, &Nothing {})?;
                 let header = [
@@ -172,10 +67,23 @@ impl Deployment {
             Deployment::Rollback { number } => {
                 let path = DeploymentPath { number: *number };
                 let summary = cluster.call_within::<RollBack>(&path, &Nothing {}, DEPLOY)?;
-                finish(global, &summary)
+                finish(global, &[summary])
             }
+            Deployment::Export { number, file } => export(global, &cluster, *number, file.clone()),
         }
     }
+}
+
+fn export(global: &Global, cluster: &Cluster, number: u64, file: Option<PathBuf>) -> anyhow::Result<()> {
+    let exported = cluster.call_within::<ExportDeployment>(&DeploymentPath { number }, &Nothing {}, DEPLOY)?;
+    let file = file.unwrap_or_else(|| format!("deployment-{number}{ARCHIVE_SUFFIX}").into());
+    let summary = exported.summary.clone();
+    deployment_archive::write(&file, exported)?;
+    let output = global.output();
+    if output.is_json() {
+        return output.json(&serde_json::json!({ "file": file, "deployment": summary }));
+    }
+    output.text(&format!("Deployment {number} is in {}", file.display()))
 }
 
 fn state(summary: &DeploymentSummary) -> String {

@@ -3,7 +3,9 @@
 mod completions;
 mod component;
 mod control;
+mod deploy;
 mod deployment;
+mod deployment_archive;
 mod job;
 mod logs;
 mod manifests;
@@ -85,8 +87,8 @@ enum Command {
     #[command(subcommand)]
     Service(service::Service),
     /// Deploy files with services to every server
-    Deploy(deployment::Deploy),
-    /// List, show and roll back deployments
+    Deploy(deploy::Deploy),
+    /// List, show, roll back and export deployments
     #[command(subcommand)]
     Deployment(deployment::Deployment),
     /// Check manifests without a cluster

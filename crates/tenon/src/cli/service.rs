@@ -57,21 +57,30 @@ impl Service {
 fn list(global: &Global) -> anyhow::Result<()> {
     let cluster = Cluster::of(global)?;
     let all = cluster.all::<ListServices, _>()?;
-    global
-        .output()
-        .show(&all, &["name", "file", "deployment", "channels", "doc"], |all| {
-            all.items.iter().map(row).collect()
-        })
+    global.output().show(
+        &all,
+        &["name", "file", "group", "deployment", "state", "channels", "doc"],
+        |all| all.items.iter().map(row).collect(),
+    )
 }
 
 fn row(service: &ServiceSummary) -> Vec<String> {
     vec![
         service.name.clone(),
         service.file.clone(),
+        service.group.clone(),
         service.deployment.to_string(),
+        state(service).to_owned(),
         service.channels.join(", "),
         service.doc.lines().next().unwrap_or_default().to_owned(),
     ]
+}
+
+fn state(service: &ServiceSummary) -> &'static str {
+    match service.quarantine {
+        Some(_) => "quarantined",
+        None => "serves",
+    }
 }
 
 fn show(global: &Global, name: &str) -> anyhow::Result<()> {
@@ -85,6 +94,8 @@ fn show(global: &Global, name: &str) -> anyhow::Result<()> {
             ("file", service.file.clone()),
             ("group", service.group.clone()),
             ("deployment", service.deployment.to_string()),
+            ("state", state(service).to_owned()),
+            ("quarantine", service.quarantine.clone().unwrap_or_default()),
             ("channels", service.channels.join(", ")),
             ("input", schema(&service.input)),
             ("output", schema(&service.output)),

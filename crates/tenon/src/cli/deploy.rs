@@ -1,0 +1,202 @@
+//! `tenon deploy`: files, directories, programs and archives become deployments of their worker groups.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use clap::Args;
+use tenon_protocol::control::{
+    CreateDeployment, DeployFile, DeployRequest, DeploymentState, DeploymentSummary, NoParams, RefusedFile,
+};
+use tenon_server::deployments::{is_executable, split_by_group};
+use tenon_store::{DEFAULT_GROUP, DeploymentFile};
+
+use super::Global;
+use super::control::Cluster;
+use super::deployment_archive::{self, ARCHIVE_SUFFIX};
+use crate::failure::fail;
+
+/// How long a deployment may take until it serves on all servers, with looking for its packages and installing them.
+pub(super) const DEPLOY: Duration = Duration::from_mins(10);
+
+/// Deploys files: answers when every live server serves them.
+#[derive(Debug, Args)]
+pub(super) struct Deploy {
+    /// Python files, directories of them, a program made with the Rust SDK, or an archive of `tenon deployment export`
+    #[arg(required_unless_present = "remove")]
+    paths: Vec<PathBuf>,
+    /// The worker group; without it the files are grouped as in services/
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Take a file away, by its path in the worker group
+    #[arg(long, value_name = "PATH")]
+    remove: Vec<String>,
+    /// Deploy even if nothing has changed: start new workers, and lift quarantines
+    #[arg(long)]
+    again: bool,
+}
+
+impl Deploy {
+    pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
+        let requests = match self.paths.as_slice() {
+            [path] if is_archive(path) => {
+                let (group, files) = deployment_archive::read(path)?;
+                let group = self.group.clone().unwrap_or(group);
+                vec![DeployRequest {
+                    replace: true,
+                    ..self.request(&group, files)
+                }]
+            }
+            _ => self.requests()?,
+        };
+        let cluster = Cluster::of(global)?;
+        let mut summaries = Vec::new();
+        for request in &requests {
+            summaries.push(cluster.call_within::<CreateDeployment>(&NoParams {}, request, DEPLOY)?);
+        }
+        finish(global, &summaries)
+    }
+
+    /// One request for each group that the files belong to.
+    fn requests(&self) -> anyhow::Result<Vec<DeployRequest>> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            collect(path, &mut files)?;
+        }
+        if files.is_empty() && self.remove.is_empty() {
+            fail!(InvalidInput, "there are no files to deploy there", "");
+        }
+        let mut groups = match &self.group {
+            Some(group) => BTreeMap::from([(group.clone(), named_as(group, files))]),
+            None => split_by_group(files),
+        };
+        if self.group.is_none() && !self.remove.is_empty() {
+            groups.entry(DEFAULT_GROUP.to_owned()).or_default();
+        }
+        let mut requests = Vec::new();
+        for (group, files) in groups {
+            let mut request = self.request(&group, files);
+            if self.group.as_ref() == Some(&group) || group == DEFAULT_GROUP {
+                request.remove.clone_from(&self.remove);
+            }
+            requests.push(request);
+        }
+        Ok(requests)
+    }
+
+    fn request(&self, group: &str, files: Vec<DeploymentFile>) -> DeployRequest {
+        let encode = |file: DeploymentFile| DeployFile {
+            path: file.path,
+            content: BASE64_STANDARD.encode(file.content),
+        };
+        DeployRequest {
+            files: files.into_iter().map(encode).collect(),
+            remove: Vec::new(),
+            replace: false,
+            again: self.again,
+            group: Some(group.to_owned()),
+        }
+    }
+}
+
+/// A program is called as the group that it is, whatever its file was called.
+fn named_as(group: &str, mut files: Vec<DeploymentFile>) -> Vec<DeploymentFile> {
+    if let [file] = files.as_mut_slice()
+        && is_executable(&file.content)
+    {
+        group.clone_into(&mut file.path);
+    }
+    files
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.is_file() && path.to_string_lossy().ends_with(ARCHIVE_SUFFIX)
+}
+
+/// The files of a path, named as they will be below `services/`.
+fn collect(path: &Path, files: &mut Vec<DeploymentFile>) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return collect_directory(path, path, files);
+    }
+    if !path.is_file() {
+        fail!(NoSuchPath, format!("{} does not exist", path.display()), "");
+    }
+    let name = path.file_name().unwrap_or_default();
+    files.push(read(path, Path::new(name))?);
+    Ok(())
+}
+
+fn collect_directory(root: &Path, directory: &Path, files: &mut Vec<DeploymentFile>) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(directory).with_context(|| format!("can't read {}", directory.display()))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || name == "__pycache__" {
+            continue;
+        }
+        if path.is_dir() {
+            collect_directory(root, &path, files)?;
+        } else {
+            files.push(read(&path, path.strip_prefix(root).unwrap_or(&path))?);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path, name: &Path) -> anyhow::Result<DeploymentFile> {
+    let content = std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
+    Ok(DeploymentFile::new(name.to_string_lossy().into_owned(), content))
+}
+
+/// Shows what became of deployments. One that was refused, or lacks files that were, is a failure.
+pub(super) fn finish(global: &Global, summaries: &[DeploymentSummary]) -> anyhow::Result<()> {
+    let output = global.output();
+    match summaries {
+        [summary] if output.is_json() => output.json(summary)?,
+        summaries if output.is_json() => output.json(&summaries)?,
+        summaries => {
+            for summary in summaries.iter().filter(|one| one.state != DeploymentState::Refused) {
+                output.text(&sentence(summary))?;
+            }
+        }
+    }
+    let is_whole = |one: &DeploymentSummary| one.refused.is_empty() && one.state != DeploymentState::Refused;
+    let lacking: Vec<_> = summaries.iter().filter(|one| !is_whole(one)).collect();
+    let Some(first) = lacking.first() else {
+        return Ok(());
+    };
+    let refused = || lacking.iter().flat_map(|one| &one.refused);
+    refused().for_each(|file| output.note(&refusal(file)));
+    let names: Vec<&str> = refused().map(|file| file.path.as_str()).collect();
+    fail!(
+        Refused,
+        format!("refused in deployment {}: {}", first.number, names.join(", ")),
+        "what ran before goes on"
+    )
+}
+
+fn sentence(summary: &DeploymentSummary) -> String {
+    let (number, services, files) = (summary.number, summary.services, summary.files);
+    let group = match summary.group.as_str() {
+        DEFAULT_GROUP => String::new(),
+        group => format!(" of group {group}"),
+    };
+    format!("Deployment {number}{group} serves: {services} services of {files} files")
+}
+
+/// A refused file with its reason.
+pub(super) fn refusal(refused: &RefusedFile) -> String {
+    let kept = if refused.kept_previous {
+        " (its last good version goes on)"
+    } else {
+        ""
+    };
+    let (path, error, traceback) = (&refused.path, &refused.error, refused.traceback.trim_end());
+    format!("{path}: {error}{kept}\n{traceback}")
+}
