@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tenon_model::{Clock, InstanceId, OperationId, Random, Revision, Timestamp};
 use tokio::sync::{broadcast, watch};
 
+use crate::answers::{AnswerReply, AnswerRequest};
 use crate::background::{BackgroundReply, BackgroundRequest};
 use crate::cache::{CacheReply, CacheRequest};
 use crate::deployments::{DeploymentReply, DeploymentRequest};
@@ -171,6 +172,8 @@ pub enum Request {
     Cache(CacheRequest),
     /// About quotas.
     Quotas(QuotaRequest),
+    /// About answers kept for idempotency keys.
+    Answers(AnswerRequest),
 }
 
 impl Request {
@@ -179,6 +182,7 @@ impl Request {
         match self {
             Request::Now | Request::Cache(_) | Request::Quotas(_) => RequestClass::Memory,
             Request::Objects(request) => request.class(),
+            Request::Answers(request) => request.class(),
             Request::Deployments(request) => request.class(),
             Request::Runs(request) => request.class(),
             Request::Members(request) => request.class(),
@@ -218,6 +222,8 @@ pub enum Reply {
     Cache(CacheReply),
     /// About quotas.
     Quotas(QuotaReply),
+    /// About answers kept for idempotency keys.
+    Answers(AnswerReply),
 }
 
 impl Reply {
@@ -259,6 +265,7 @@ part_of_request_and_reply! {
     Background: BackgroundRequest, BackgroundReply;
     Cache: CacheRequest, CacheReply;
     Quotas: QuotaRequest, QuotaReply;
+    Answers: AnswerRequest, AnswerReply;
 }
 
 /// Something changed; told after it is on disk. Events are hints: several changes may make one, and none is kept for those

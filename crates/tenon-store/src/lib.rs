@@ -10,6 +10,7 @@
 //! No decision about time is taken outside: who holds a lease, whose claim has expired and who is dead is judged by the clock
 //! that the engine was given, in the transaction that needs to know.
 
+mod answers;
 mod background;
 mod cache;
 mod deployments;
@@ -31,6 +32,7 @@ mod users;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+pub use answers::{AnswerClaim, AnswerReply, AnswerRequest};
 pub use background::{
     BackgroundClaim, BackgroundClaimer, BackgroundOutcome, BackgroundReply, BackgroundRequest, BackgroundState,
     BackgroundSummary, ClaimedBackground, NewBackground,

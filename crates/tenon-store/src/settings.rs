@@ -43,6 +43,8 @@ pub struct SqliteSettings {
     pub lost_attempts_max: u32,
     /// How long after a start of the store claims of before live on at least, since nobody could renew them meanwhile.
     pub claim_grace: DurationText,
+    /// How many answers are kept for idempotency keys; those that end first go first.
+    pub answers_max: u64,
     /// How many background calls may be open (wait, or are being run); more are refused.
     pub background_open_max: u64,
     /// How long background calls that failed are kept for people to see.
@@ -77,6 +79,7 @@ impl Default for SqliteSettings {
             waiting_runs_max: 1_000,
             lost_attempts_max: 10,
             claim_grace: DurationText::from_secs(10),
+            answers_max: 200_000,
             background_open_max: 100_000,
             background_failed_kept: DurationText::from_secs(7 * 86_400),
             background_failed_max: 10_000,

@@ -3,6 +3,7 @@
 //! An engine's tests make a [`Subject`] for each of [`BEHAVIOURS`] and run it: [`failures`] does. A behaviour may fail by an
 //! error or by a panic of an assertion.
 
+mod answers;
 mod background;
 mod cache;
 mod deployments;
@@ -44,6 +45,7 @@ pub fn settings() -> SqliteSettings {
         waiting_runs_max: 50,
         lost_attempts_max: 3,
         member_timeout: DurationText::from_secs(5),
+        answers_max: 20,
         background_open_max: 50,
         background_failed_max: 5,
         quota_keys_max: 50,
@@ -126,6 +128,7 @@ behaviours! {
     leases: one_holds_it, epochs_grow_when_it_changes_hands, an_ended_lease_is_not_renewed, a_released_lease_is_free;
     locks: one_call_holds_it, tokens_only_grow, the_server_that_waited_goes_first,
         a_dead_server_s_locks_are_free_at_once;
+    answers: a_request_is_carried_out_once, a_key_of_the_dead_becomes_free, no_more_answers_are_kept_than_allowed;
     background: a_call_is_given_to_one_server, who_puts_a_call_can_have_it_at_once, what_follows_is_put_with_the_end,
         one_waits_for_others, a_claim_ends_by_time, a_dead_server_s_calls_are_free_at_once, a_call_can_be_put_back,
         failed_calls_are_kept_for_a_while, too_many_open_calls_are_refused;

@@ -3,6 +3,7 @@
 //! One thread writes (`writer`), a few read (`readers`); members are kept in memory (`members`). Every statement is named
 //! with `statements!` in the file of the thing that it is about.
 
+mod answers;
 mod background;
 mod connection;
 mod counters;

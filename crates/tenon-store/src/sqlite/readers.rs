@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{Db, DbError, DbResult, open_reader, statements};
 use super::lock::StoreLock;
-use super::{background, deployments, leases, locks, objects, runs, secrets, users};
+use super::{answers, background, deployments, leases, locks, objects, runs, secrets, users};
 use crate::engine::{Reply, Request};
 use crate::error::StoreError;
 
@@ -86,6 +86,7 @@ fn read(context: &ReadContext<'_>, request: &Request) -> DbResult<Reply> {
         Request::Secrets(request) => secrets::read(context, request)?.into(),
         Request::Locks(request) => locks::read(context, request)?.into(),
         Request::Background(request) => background::read(context, request)?.into(),
+        Request::Answers(request) => answers::read(context, request)?.into(),
         Request::Members(_) | Request::Now | Request::Cache(_) | Request::Quotas(_) => return Err(not_a_read()),
     })
 }

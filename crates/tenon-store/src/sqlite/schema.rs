@@ -11,6 +11,7 @@ use crate::error::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_background.sql"),
+    include_str!("migrations/0003_answers.sql"),
 ];
 
 /// Marks the file as ours: "Teno".

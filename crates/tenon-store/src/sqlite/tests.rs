@@ -26,6 +26,7 @@ fn every_statement_can_be_prepared() {
     let connection = Connection::open_in_memory().unwrap();
     schema::migrate(&connection, Path::new("memory")).unwrap();
     let files = [
+        answers::STATEMENTS,
         background::STATEMENTS,
         background::CLAIM,
         background::FINISH,

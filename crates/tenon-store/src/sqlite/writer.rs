@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::connection::{Db, DbError, DbResult, statements};
 use super::lock::StoreLock;
-use super::{background, deployments, leases, locks, members, objects, operations, runs, secrets, users};
+use super::{answers, background, deployments, leases, locks, members, objects, operations, runs, secrets, users};
 use crate::engine::{Call, Event, Reply, Request};
 use crate::error::StoreError;
 use crate::settings::SqliteSettings;
@@ -261,6 +261,7 @@ fn write_call(context: &mut WriteContext<'_>, call: &Call) -> DbResult<Reply> {
         Request::Secrets(request) => secrets::write(context, request)?.into(),
         Request::Locks(request) => locks::write(context, request)?.into(),
         Request::Background(request) => background::write(context, request)?.into(),
+        Request::Answers(request) => answers::write(context, request)?.into(),
         Request::Now | Request::Cache(_) | Request::Quotas(_) => return Err(not_a_write()),
     };
     if let Some(id) = &call.operation {
@@ -288,6 +289,7 @@ fn maintain(context: &mut WriteContext<'_>, trimmed_at: &mut Timestamp) -> DbRes
     deployments::trim(context)?;
     runs::trim(context)?;
     background::trim(context)?;
+    answers::trim(context)?;
     users::trim(context)
 }
 
