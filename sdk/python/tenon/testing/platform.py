@@ -130,7 +130,7 @@ class Platform:
 
     def new_cid(self) -> str:
         """A correlation id."""
-        return f"test-{self.next_id()}"
+        return f"test-cid-{self.next_id():06}"
 
     def next_id(self) -> int:
         """A number that nothing else has."""
@@ -172,12 +172,17 @@ class Platform:
         server = asked.get("server")
         if server and server not in self.servers:
             return refused(404, "NotFound", f"there is no server '{server}'")
-        return self.invoke(asked["service"], body, is_json, {"channel": "invoke", "channel_name": request._entry.name}, request.cid)
+        metadata = {"channel": "invoke", "channel_name": request._entry.name, "server": server or request.metadata.get("server")}
+        limit, began = asked.get("timeout_ms"), self.clock()
+        answer = self.invoke(asked["service"], body, is_json, metadata, request.cid)
+        if limit and self.clock() - began > limit / 1000:
+            return refused(504, "Timeout", "the service did not answer in time")
+        return answer
 
     def _serve_invoke_all(self, request: Any, asked: Dict[str, Any], body: bytes, is_json: bool) -> HostReturn:
         answers: Dict[str, Any] = {}
         for server in self.servers:
-            answer = self._serve_invoke(request, asked, body, is_json)
+            answer = self._serve_invoke(request, {**asked, "server": server}, body, is_json)
             answers[server] = outcome_of(answer)
         return ok({}, payloads.dumps(answers), True)
 

@@ -15,6 +15,7 @@ from ..host import Convert, HostReturn
 from ..leader import Runtime
 from ..loading import Loader, default_name
 from ..replies import PROBLEM, error_reply, refusal
+from ..server_info import Server
 from .memory import ok, refused
 
 if TYPE_CHECKING:
@@ -90,6 +91,19 @@ def entry_of(cls: type) -> Entry:
     return entry
 
 
+class _Server(Server):
+    """A server of the test."""
+
+    @property
+    def name(self) -> str:
+        request = self._service.request
+        return str(request.metadata.get("server") or request._host._platform.servers[0])
+
+    @property
+    def cluster_name(self) -> str:
+        return "test"
+
+
 class Host:
     """What a request sees of the platform."""
 
@@ -157,6 +171,7 @@ class Host:
 
         clock = self._platform.clock
         instance.__dict__["time"] = Time(clock)
+        instance.__dict__["server"] = _Server(instance)
 
         def sleep(seconds: float = 1) -> Any:
             clock.advance(seconds)
