@@ -8,6 +8,7 @@ mod run;
 mod test;
 mod tidy;
 mod ui;
+mod zato_api;
 
 use clap::{Parser, Subcommand};
 

@@ -7,6 +7,7 @@ from .host import run_steps
 from .service import Service
 
 _RETRIED_STATUSES = frozenset((429, 500, 502, 503, 504))
+_WAIT_MAX_SECONDS = 60.0
 
 
 class RESTAdapter(Service):
@@ -122,7 +123,7 @@ class RESTAdapter(Service):
             attempt += 1
             yield self.sleep(wait)
             if attempt >= self.retry_backoff_threshold:
-                wait *= self.retry_backoff_multiplier
+                wait = min(wait * self.retry_backoff_multiplier, _WAIT_MAX_SECONDS)
 
     def _send(self) -> Any:
         headers = dict(self.get_headers() or {})

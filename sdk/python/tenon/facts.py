@@ -20,6 +20,7 @@ class CallFacts:
     request: "Request"
     response: "Response"
     name: ClassVar[str]
+    impl_name: ClassVar[str]
     logger: "ClassVar[Logger]"
     slow_threshold = 99_999
     """Not used; service files may read it."""
@@ -29,6 +30,16 @@ class CallFacts:
         """The correlation id of the call in the background that this callback is told of; empty in any other service."""
         outcome = self.request.outcome
         return str(outcome.get("cid") or "") if outcome is not None else ""
+
+    @classmethod
+    def get_name(cls) -> str:
+        """The service's name."""
+        return cls.name
+
+    @classmethod
+    def get_impl_name(cls) -> str:
+        """The module and the class, `my_api.GetUser`."""
+        return cls.impl_name
 
     @lazy
     def invocation_time(self) -> "datetime":

@@ -21,6 +21,9 @@ class Hooks:
     call_hooks: ClassVar[bool] = True
     """False if no hook but `accept` is to be run."""
 
+    schema: ClassVar[Any] = None
+    """A JSON Schema that the payload has to fit: the name of a file that lies beside the service's, or a dict."""
+
     def accept(self) -> Any:
         """Whether the call is taken at all: if it gives False, the handler is not run and the answer is empty."""
         return True
@@ -66,8 +69,8 @@ class Hooks:
 
 
 def hooked(cls: type) -> bool:
-    """Whether a service has hooks of its own."""
-    return bool(_own_hooks(cls))
+    """Whether a service has hooks of its own, or a JSON Schema."""
+    return bool(_own_hooks(cls) or getattr(cls, "schema", None))
 
 
 def _own_hooks(cls: type) -> Dict[str, Hook]:
@@ -77,22 +80,37 @@ def _own_hooks(cls: type) -> Dict[str, Hook]:
 
 
 def around(cls: type, handler: Hook) -> Hook:
-    """A handler with the hooks of its service around it."""
+    """A handler with the hooks of its service around it, and the check of its JSON Schema before."""
     hooks = _own_hooks(cls)
+    schema = _schema_of(cls)
 
     def run(instance: Any) -> Any:
-        return run_steps(instance.request, _steps(instance, handler, hooks))
+        return run_steps(instance.request, _steps(instance, handler, hooks, schema))
 
     return run
 
 
-def _steps(instance: Any, handler: Hook, hooks: Dict[str, Hook]) -> Generator[Any, Any, Any]:
+def _schema_of(cls: Any) -> Any:
+    if not cls.schema:
+        return None
+    import os
+    import sys
+
+    from .json_schema import schema_of
+
+    module = sys.modules.get(cls.__module__)
+    return schema_of(cls, os.path.dirname(getattr(module, "__file__", None) or ""))
+
+
+def _steps(instance: Any, handler: Hook, hooks: Dict[str, Hook], schema: Any) -> Generator[Any, Any, Any]:
     instance.invocation_time = utc_now()
     accept = hooks.get("accept")
     if accept is not None and (yield accept(instance)) is False:
         return None
     try:
         yield from _logged(instance, hooks, _BEFORE)
+        if schema is not None:
+            schema.check(instance.request.payload)
         if "validate_input" in hooks:
             yield hooks["validate_input"](instance)
         returned = yield handler(instance)

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::yaml;
 
-/// What stands for the load balancer's address in the objects of a case.
+/// What stands in the objects of a case for the load balancer's address, and for a folder that services may write to.
 const LOAD_BALANCER: &str = "{{load-balancer}}";
+const FOLDER: &str = "{{folder}}";
 /// What a case may say; anything else is a slip.
 const KEYS: [&str; 7] = ["covers", "languages", "service", "channel", "objects", "files", "steps"];
 
@@ -115,7 +116,7 @@ impl Case {
 }
 
 /// The objects of all cases as one manifest.
-pub(crate) fn manifest(cases: &[Case], load_balancer: &str) -> Value {
+pub(crate) fn manifest(cases: &[Case], load_balancer: &str, folder: &Path) -> Value {
     let mut kinds: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for case in cases {
         kinds.entry("rest-channel".to_owned()).or_default().push(case.channel());
@@ -128,7 +129,8 @@ pub(crate) fn manifest(cases: &[Case], load_balancer: &str) -> Value {
         }
     }
     let text = json!(kinds).to_string().replace(LOAD_BALANCER, load_balancer);
-    serde_json::from_str(&text).expect("an address needs no escapes")
+    let text = text.replace(FOLDER, &folder.to_string_lossy());
+    serde_json::from_str(&text).expect("addresses and temporary folders need no escapes")
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

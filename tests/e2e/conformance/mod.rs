@@ -42,7 +42,9 @@ fn python_services_behave_as_the_conformance_folder_says() {
 
 /// Applies the objects of the cases and runs their steps; panics with everything that is not as it should be.
 pub(crate) fn run(cluster: &Cluster, cases: &[Case]) {
-    cluster.apply(&case::manifest(cases, &cluster.url("")).to_string());
+    let folder = cluster.scratch("conformance");
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    cluster.apply(&case::manifest(cases, &cluster.url(""), &folder).to_string());
     let started = Instant::now();
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

@@ -1,0 +1,61 @@
+from zato.bunch import Bunch, bunchify
+from zato.common.api import CHANNEL, DATA_FORMAT, SCHEDULER
+from zato.common.exception import BadRequest, Forbidden, NotFound, ZatoException
+from zato.common.ext.dataclasses import dataclass as ext_dataclass
+from zato.common.json_internal import dumps, loads
+from zato.common.marshal_.api import Model as MarshalModel
+from zato.common.typing_ import any_, anydict, anylist, anynone, callable_, cast_, dict_, dictlist, intlist, intnone, list_, list_field, optional, stranydict, strdict, strlist, strnone, union_
+from zato.common.util.api import asbool, new_cid, utcnow
+from zato.server.service import (
+    CSV,
+    UTC,
+    UUID,
+    AsIs,
+    Bool,
+    Boolean,
+    Date,
+    DateTime,
+    Decimal,
+    Dict,
+    DictList,
+    Float,
+    ForceType,
+    Int,
+    Integer,
+    List,
+    ListOfDicts,
+    Model,
+    Nested,
+    Opaque,
+    PubSubMessage,
+    RESTAdapter,
+    Service,
+    Text,
+    Unicode,
+    dataclass,
+)
+
+
+@ext_dataclass(init=False)
+class Thing(MarshalModel):
+    names: strlist = list_field()
+    note: strnone = None
+    one: any_ = None
+
+
+class Imports(Service):
+    name = "conformance.service.imports"
+
+    def handle(self):
+        thing = cast_("Thing", Thing.from_dict({"names": ["a"]}))
+        self.response.payload = {
+            "thing": thing.to_dict(),
+            "bunch": bunchify({"a": {"b": 1}}).a.b,
+            "json": loads(dumps({"a": [1]})),
+            "asbool": [asbool("true"), asbool("0")],
+            "cid": len(new_cid()) > 10,
+            "year": utcnow().year > 2000,
+            "channel": self.channel.type == CHANNEL.HTTP_SOAP,
+            "adapter": issubclass(RESTAdapter, Service),
+            "model": MarshalModel is Model,
+        }
