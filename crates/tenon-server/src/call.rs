@@ -70,6 +70,8 @@ pub struct HttpFacts {
     pub headers: Vec<(String, String)>,
     /// The client's address.
     pub remote: String,
+    /// The body as it came, if the call's is what the channel's data format made of it.
+    pub raw: Option<Bytes>,
 }
 
 /// Who a channel's security let in.

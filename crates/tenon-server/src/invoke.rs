@@ -51,6 +51,16 @@ impl Invoker {
         result
     }
 
+    /// The HTTP methods that a service answers, if it has a handler for each.
+    pub(crate) fn http_methods(&self, service: &str) -> Option<Vec<String>> {
+        self.services.get()?.http_methods(service)
+    }
+
+    /// The number of the deployment that a call of this service would go to.
+    pub(crate) fn deployment_of(&self, service: &str) -> Option<u64> {
+        self.services.get()?.deployment_of(service)
+    }
+
     /// How long a service may take if its caller says nothing.
     pub(crate) fn default_timeout(&self) -> Duration {
         self.settings.timeout.0

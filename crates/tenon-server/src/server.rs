@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::TcpListener as StdTcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tenon_control::{ControlListener, ControlSettings, Identity, IdentityError, MetricsText, health_routes};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::channels::{DataListener, DataPlane};
+use crate::channels::{AnswerCache, DataListener, DataPlane, OpenApi, OpenApiSettings};
 use crate::control::{Api, routes};
 use crate::deployments::{DeployError, DeploymentSettings, SdkFiles};
 use crate::host::{Host, HostParts};
@@ -117,6 +118,8 @@ pub struct ServerSettings {
     pub workers: WorkerSettings,
     /// Of deployments.
     pub deployments: DeploymentSettings,
+    /// Of the OpenAPI document.
+    pub openapi: OpenApiSettings,
 }
 
 /// Why a server can't start.
@@ -195,6 +198,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             store: parts.store.clone(),
             secrets: secrets.clone(),
+            identity: parts.identity.clone(),
+            control: settings.control.clone(),
             clock: Arc::clone(&clock),
             user_config: parts.user_config,
             settings: settings.host.clone(),
@@ -225,6 +230,7 @@ impl Server {
         let (name, instance) = (parts.presence.name.clone(), parts.presence.instance.clone());
         let (revision, revisions) = watch::channel(None);
         let lifetime = settings.invoke.session_lifetime;
+        let openapi = OpenApi::new(Arc::clone(&snapshot), services.clone(), settings.openapi.clone());
         let api = Arc::new(Api {
             cluster: parts.cluster,
             users: Users::new(parts.store.clone(), Arc::clone(&parts.random), lifetime),
@@ -235,6 +241,7 @@ impl Server {
             services,
             invoker,
             secrets,
+            openapi: Arc::new(openapi),
             writer,
             random: parts.random,
         });
@@ -284,6 +291,7 @@ impl Server {
                 random: Arc::clone(&self.api.random),
                 clock: Arc::clone(&self.clock),
                 meters: Arc::clone(&self.meters),
+                routes: AtomicU64::new(1),
             },
             cell: Arc::clone(&self.api.snapshot),
             secrets: self.api.secrets.clone(),
@@ -319,10 +327,15 @@ impl Server {
         Arc::new(DataPlane {
             snapshot: Arc::clone(&self.api.snapshot),
             invoker: Arc::clone(&self.api.invoker),
+            openapi: Arc::clone(&self.api.openapi),
             ready: Arc::new(move || health.is_ready()),
             loaded: Arc::new(move || revision.borrow().is_some()),
             draining: Arc::new(move || draining.is_draining()),
             random: Arc::clone(&self.api.random),
+            store: self.api.store.clone(),
+            cache: AnswerCache::new(self.settings.data.cached_bytes_max),
+            settings: self.settings.data.clone(),
+            tasks: TaskTracker::new(),
         })
     }
 

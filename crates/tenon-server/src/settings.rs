@@ -15,6 +15,16 @@ pub struct DataSettings {
     pub headers_max: usize,
     /// How large the head of a request may be, in bytes; at least 8,192.
     pub head_bytes_max: usize,
+    /// How deep elements of a JSON or XML body may be nested, at most 500.
+    pub nesting_max: usize,
+    /// From which size on answers are compressed, in bytes.
+    pub compressed_bytes_min: usize,
+    /// How much memory answers may take that channels keep, in bytes.
+    pub cached_bytes_max: usize,
+    /// The largest body of an answer that is kept for an idempotency key, in bytes.
+    pub idempotent_answer_bytes_max: usize,
+    /// How many pieces of a body that is streamed wait for a service that is slower than the caller.
+    pub stream_pieces_max: usize,
     /// How long a server that stops still takes connections, so that load balancers learn of it first.
     pub drain_delay: DurationText,
     /// How long a server that stops leaves it to the other side to close connections that are not used. Longer than the
@@ -34,6 +44,11 @@ impl Default for DataSettings {
             head_timeout: DurationText::from_secs(90),
             headers_max: 128,
             head_bytes_max: 65_536,
+            nesting_max: 100,
+            compressed_bytes_min: 1024,
+            cached_bytes_max: 64 * 1024 * 1024,
+            idempotent_answer_bytes_max: 1024 * 1024,
+            stream_pieces_max: 4,
             trusted: Vec::new(),
             drain_delay: DurationText::from_millis(300),
             drain_idle_timeout: DurationText::from_millis(1500),

@@ -2,207 +2,26 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderMap};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tenon_model::{CorrelationId, Network, Problem, Random};
+use tenon_model::Network;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::reply::{self, Reply};
-use super::request;
-use super::router::{Found, Route};
-use crate::call::{CallSource, ServiceCall};
-use crate::invoke::Invoker;
-use crate::security::Visitor;
+use super::origin::Origin;
+use super::plane::DataPlane;
 use crate::settings::DataSettings;
-use crate::snapshot::SnapshotCell;
-
-/// Whether the server takes work, as `/tenon/ready` says it.
-type ReadyCheck = Arc<dyn Fn() -> bool + Send + Sync>;
-
-/// What a request goes through.
-pub(crate) struct DataPlane {
-    /// The objects in force.
-    pub(crate) snapshot: Arc<SnapshotCell>,
-    /// The path to services.
-    pub(crate) invoker: Arc<Invoker>,
-    /// Whether the server takes work.
-    pub(crate) ready: ReadyCheck,
-    /// Whether the objects are loaded: before, a path without a channel says nothing.
-    pub(crate) loaded: ReadyCheck,
-    /// Whether the server is about to end: connections are not kept after their next answer.
-    pub(crate) draining: ReadyCheck,
-    /// Correlation ids.
-    pub(crate) random: Arc<dyn Random>,
-}
-
-impl std::fmt::Debug for DataPlane {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DataPlane")
-    }
-}
-
-/// Where a connection comes from.
-#[derive(Debug, Clone)]
-enum Origin {
-    /// The load balancer of this host: what it says of the client is believed.
-    Balancer,
-    /// A proxy at this address that is believed as well.
-    Proxy(String),
-    /// Somebody at this address.
-    Direct(String),
-}
-
-impl Origin {
-    /// Who is at an address, given the networks that are believed.
-    fn of(address: IpAddr, trusted: &[Network]) -> Self {
-        let address = address.to_canonical();
-        if trusted.iter().any(|network| network.contains(address)) {
-            Self::Proxy(address.to_string())
-        } else {
-            Self::Direct(address.to_string())
-        }
-    }
-
-    /// Whether what it says of the client is believed.
-    fn is_trusted(&self) -> bool {
-        !matches!(self, Self::Direct(_))
-    }
-
-    /// The client's address.
-    fn client(&self, headers: &HeaderMap) -> String {
-        match self {
-            Self::Balancer => forwarded_for(headers).unwrap_or_default(),
-            Self::Proxy(address) => forwarded_for(headers).unwrap_or_else(|| address.clone()),
-            Self::Direct(address) => address.clone(),
-        }
-    }
-}
-
-impl DataPlane {
-    async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Reply {
-        let path = request.uri().path();
-        if let Some(inner) = path.strip_prefix("/tenon/")
-            && let Some(reply) = self.own_path(inner, request.method())
-        {
-            return reply;
-        }
-        let snapshot = self.snapshot.load();
-        let (route, values) = match snapshot.router.find(path, request.method(), request.headers()) {
-            Found::Route(route, values) => (route, values),
-            Found::Nothing if !(self.loaded)() => return self.refused(reply::starting()),
-            Found::WrongMethod(allowed) => return self.refused(reply::wrong_method(&allowed)),
-            Found::NotAcceptable => return self.refused(reply::not_acceptable()),
-            Found::Nothing => return self.refused(reply::not_found()),
-        };
-        drop(snapshot);
-        let cid = CorrelationId::generate(&*self.random);
-        let reply = match self.call_of(&route, values, request, origin, &cid).await {
-            Err(refused) => *refused,
-            Ok((call, headers)) => {
-                let reply = match self.invoker.invoke(call).await {
-                    Ok(answer) => reply::answer(&route, answer),
-                    Err(error) => reply::failure(&error),
-                };
-                reply::with_headers(reply, headers)
-            }
-        };
-        reply::with_cid(reply, &cid)
-    }
-
-    /// Paths that every server answers: liveness, readiness, ping.
-    fn own_path(&self, path: &str, method: &Method) -> Option<Reply> {
-        let ready = match path {
-            "live" | "ping" => true,
-            "ready" => (self.ready)(),
-            _ => return None,
-        };
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return Some(reply::wrong_method(&[Method::GET, Method::HEAD]));
-        }
-        let cid = CorrelationId::generate(&*self.random);
-        let body = format!("{{\"is_ok\":{ready},\"cid\":\"{cid}\"}}\n");
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        if !ready {
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Some(reply::with_cid(response, &cid))
-    }
-
-    fn refused(&self, reply: Reply) -> Reply {
-        reply::with_cid(reply, &CorrelationId::generate(&*self.random))
-    }
-
-    async fn call_of(
-        &self,
-        route: &Arc<Route>,
-        values: Vec<String>,
-        request: Request<Incoming>,
-        origin: &Origin,
-        cid: &CorrelationId,
-    ) -> Result<(ServiceCall, Vec<(HeaderName, HeaderValue)>), Box<Reply>> {
-        let (parts, body) = request.into_parts();
-        let remote = origin.client(&parts.headers);
-        let visitor = Visitor {
-            headers: &parts.headers,
-            query: parts.uri.query(),
-            remote: &remote,
-            is_trusted: origin.is_trusted(),
-        };
-        let admission = route.gate.admit(&visitor).await;
-        let admission = admission.map_err(|refusal| Box::new(reply::refused(*refusal, cid)))?;
-        let problem = |problem: Problem| Box::new(reply::problem_reply(&problem.with_cid(cid.as_str())));
-        let bytes = request::read_body(route, &parts, body).await.map_err(problem)?;
-        let body = request::check_body(route, bytes).map_err(problem)?;
-        let facts = request::facts(route, &parts, values, remote);
-        let call = ServiceCall {
-            cid: cid.clone(),
-            service: route.http.service.clone(),
-            source: CallSource::Channel(route.channel().to_owned()),
-            data_format: route.http.data_format.as_str(),
-            merged_params: request::merged_params(route, &facts),
-            message_wins: request::message_wins(route),
-            idempotent: matches!(
-                parts.method,
-                Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS
-            ),
-            http: Some(Box::new(facts)),
-            caller: admission.caller,
-            body: body.bytes,
-            body_is_json: body.is_json,
-            body_stream: None,
-            deadline: Instant::now() + route.http.timeout,
-            deployment: None,
-            depth: 0,
-        };
-        Ok((call, admission.headers))
-    }
-}
-
-/// The client as the load balancer saw it: the first address of `X-Forwarded-For`.
-fn forwarded_for(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("x-forwarded-for")?.to_str().ok()?;
-    Some(value.split(',').next()?.trim().to_owned())
-}
 
 /// How many connections of load balancers may wait to be accepted.
 const BACKLOG: i32 = 1024;

@@ -1,18 +1,19 @@
 //! From a service's answer, or from what went wrong, to an HTTP response.
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
-use http_body_util::Full;
-use tenon_connectors::DataFormat;
+use serde_json::json;
+use tenon_connectors::{DataFormat, ErrorFormat};
 use tenon_model::{CorrelationId, Problem};
 
+use super::format;
+use super::reply_body::ReplyBody;
 use super::router::Route;
 use crate::call::{ServiceAnswer, ServiceError};
 use crate::security::Refusal;
 
-/// A response of the data plane; bodies are whole.
-pub(super) type Reply = Response<Full<Bytes>>;
+/// A response of the data plane. One that says what is wrong has the [`Problem`] among its extensions and no body yet.
+pub(super) type Reply = Response<ReplyBody>;
 
 /// The header that carries the correlation id of a call.
 pub(super) static CID_HEADER: HeaderName = HeaderName::from_static("x-tenon-cid");
@@ -31,18 +32,36 @@ const NOT_FOR_SERVICES: [&str; 6] = [
 ];
 
 /// What a service answered.
-pub(super) fn answer(route: &Route, answer: ServiceAnswer) -> Reply {
+pub(super) fn answer(route: &Route, mut answer: ServiceAnswer) -> Reply {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut media_type = None;
+    if answer.body_is_json
+        && answer.content_type.is_none()
+        && let Some((body, written)) = format::write(&route.http, &answer.body)
+    {
+        answer.body = body;
+        media_type = Some(written);
+    }
     let content_type = answer.content_type.as_deref().or(route.http.content_type.as_deref());
     let content_type = match content_type {
         Some(content_type) => HeaderValue::from_str(content_type).ok(),
+        None if media_type.is_some() => media_type.map(HeaderValue::from_static),
         None if answer.body_is_json || route.http.data_format == DataFormat::Json => {
             Some(HeaderValue::from_static("application/json"))
         }
         None => Some(HeaderValue::from_static("text/plain; charset=utf-8")),
     };
-    let mut response = Response::new(Full::new(answer.body));
+    let is_problem = answer.content_type.as_deref() == Some(Problem::CONTENT_TYPE);
+    let told = if is_problem && route.http.errors == ErrorFormat::Zato {
+        serde_json::from_slice::<Problem>(&answer.body).ok()
+    } else {
+        None
+    };
+    let mut response = Response::new(ReplyBody::new(answer.body, answer.body_stream.as_ref()));
     *response.status_mut() = status;
+    if let Some(problem) = told {
+        response.extensions_mut().insert(problem);
+    }
     let headers = response.headers_mut();
     if let Some(content_type) = content_type {
         headers.insert(CONTENT_TYPE, content_type);
@@ -89,7 +108,7 @@ pub(super) fn failure(error: &ServiceError) -> Reply {
         }
         ServiceError::TooDeep(_) => Problem::new(500, "invoked-too-deep", "services invoke each other without an end"),
     };
-    let mut response = problem_reply(&problem);
+    let mut response = problem_reply(problem);
     let retry_after = match error {
         ServiceError::Busy { retry_after } => Some(retry_after.as_secs().max(1)),
         ServiceError::Unavailable(_) => Some(1),
@@ -117,23 +136,22 @@ const fn outcome(error: &ServiceError) -> Option<&'static str> {
     }
 }
 
+/// Whether a service was certainly not run.
+pub(super) fn was_not_run(error: &ServiceError) -> bool {
+    outcome(error) == Some("not-run")
+}
+
 /// A problem as a response.
-pub(super) fn problem_reply(problem: &Problem) -> Reply {
-    let mut response = Response::new(Full::new(Bytes::from(problem.to_json())));
+pub(super) fn problem_reply(problem: Problem) -> Reply {
+    let mut response = Response::new(ReplyBody::from(""));
     *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if problem.cid.is_empty() {
-        response.extensions_mut().insert(problem.clone());
-    }
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+    response.extensions_mut().insert(problem);
     response
 }
 
 /// The channel does not let the request in.
-pub(super) fn refused(refusal: Refusal, cid: &CorrelationId) -> Reply {
-    let problem = refusal.problem.with_cid(cid.as_str());
-    with_headers(problem_reply(&problem), refusal.headers)
+pub(super) fn refused(refusal: Refusal) -> Reply {
+    with_headers(problem_reply(refusal.problem), refusal.headers)
 }
 
 /// Adds headers to an answer; those of the same name stay.
@@ -151,12 +169,12 @@ pub(super) fn starting() -> Reply {
 
 /// No channel has this path.
 pub(super) fn not_found() -> Reply {
-    problem_reply(&Problem::new(404, "not-found", "no channel has this path"))
+    problem_reply(Problem::new(404, "not-found", "no channel has this path"))
 }
 
 /// Channels of this path and method exist, but they answer with nothing that the caller accepts.
 pub(super) fn not_acceptable() -> Reply {
-    problem_reply(&Problem::new(
+    problem_reply(Problem::new(
         406,
         "not-acceptable",
         "no channel of this path answers with a media type that 'Accept' allows",
@@ -166,7 +184,7 @@ pub(super) fn not_acceptable() -> Reply {
 /// Channels of this path exist, but for other methods.
 pub(super) fn wrong_method(allowed: &[Method]) -> Reply {
     let list = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    let mut response = problem_reply(&Problem::new(
+    let mut response = problem_reply(Problem::new(
         405,
         "method-not-allowed",
         format!("this path takes {list} only"),
@@ -177,13 +195,48 @@ pub(super) fn wrong_method(allowed: &[Method]) -> Reply {
     response
 }
 
-/// Adds the correlation id, to the header and, if the body is a problem, to the body.
-pub(super) fn with_cid(mut response: Reply, cid: &CorrelationId) -> Reply {
+/// The methods of a path.
+pub(super) fn options(mut methods: Vec<Method>) -> Reply {
+    for implied in [(Method::GET, Method::HEAD), (Method::HEAD, Method::OPTIONS)] {
+        let (cause, implied) = implied;
+        if (methods.contains(&cause) || implied == Method::OPTIONS) && !methods.contains(&implied) {
+            methods.push(implied);
+        }
+    }
+    let mut response = Response::new(ReplyBody::from(""));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    if let Ok(value) = HeaderValue::from_str(&list) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}
+
+/// Adds the correlation id, and writes what is wrong in the form that the channel's callers know.
+pub(super) fn finish(mut response: Reply, cid: &CorrelationId, errors: ErrorFormat) -> Reply {
     if let Ok(value) = HeaderValue::from_str(cid.as_str()) {
         response.headers_mut().insert(CID_HEADER.clone(), value);
     }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        *response.body_mut() = Full::new(Bytes::from(problem.with_cid(cid.as_str()).to_json()));
+        let problem = problem.with_cid(cid.as_str());
+        let (body, media_type) = match errors {
+            ErrorFormat::Problem => (problem.to_json(), Problem::CONTENT_TYPE),
+            ErrorFormat::Zato => (zato_error(&problem), "application/json"),
+        };
+        *response.body_mut() = ReplyBody::from(body);
+        let media_type = HeaderValue::from_static(media_type);
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
     }
     response
+}
+
+/// An error as callers of Zato know it.
+fn zato_error(problem: &Problem) -> Vec<u8> {
+    let details = if problem.detail.is_empty() {
+        &problem.title
+    } else {
+        &problem.detail
+    };
+    let error = json!({"result": "Error", "cid": problem.cid, "details": details});
+    error.to_string().into_bytes()
 }

@@ -1,95 +1,33 @@
-//! From an HTTP request to a call of a service: parameters, body, data format.
+//! What a service is told of an HTTP request: its head, and the parameters that become part of the input.
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use serde::de::IgnoredAny;
+use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
-use tenon_connectors::{DataFormat, ParamsPriority, UrlParamsPriority};
-use tenon_model::{FieldProblem, Problem};
+use tenon_connectors::{ParamsPriority, UrlParamsPriority};
 
 use super::router::{Route, percent_decode};
 use crate::call::HttpFacts;
-
-/// A request's body as the service gets it.
-pub(super) struct ReadBody {
-    pub(super) bytes: Bytes,
-    pub(super) is_json: bool,
-}
-
-/// Reads the body within the channel's limit.
-pub(super) async fn read_body(route: &Route, parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {
-    let limit = route
-        .http
-        .body_limit_bytes
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(usize::MAX);
-    let too_large = || {
-        Problem::new(
-            413,
-            "body-too-large",
-            format!("the body of a request to this channel has at most {limit} bytes"),
-        )
-    };
-    let announced = content_length(&parts.headers);
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    if announced == Some(0) {
-        return Ok(Bytes::new());
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::new(
-            400,
-            "body-cut-off",
-            "the connection ended before the whole body came",
-        )),
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Checks the body against the channel's data format. JSON is checked here, so that a service never sees broken JSON.
-pub(super) fn check_body(route: &Route, body: Bytes) -> Result<ReadBody, Problem> {
-    match route.http.data_format {
-        DataFormat::Json if body.iter().all(u8::is_ascii_whitespace) => Ok(ReadBody {
-            bytes: Bytes::new(),
-            is_json: false,
-        }),
-        DataFormat::Json => {
-            if let Err(error) = serde_json::from_slice::<IgnoredAny>(&body) {
-                let place = format!("line {}, column {}", error.line(), error.column());
-                return Err(Problem::new(400, "invalid-json", "the body is not valid JSON")
-                    .with_errors(vec![FieldProblem::new(place, error.to_string())]));
-            }
-            Ok(ReadBody {
-                bytes: body,
-                is_json: true,
-            })
-        }
-        DataFormat::Form | DataFormat::Csv | DataFormat::Xml | DataFormat::Raw => Ok(ReadBody {
-            bytes: body,
-            is_json: false,
-        }),
-    }
-}
 
 /// Collects what a service may want to know of the request.
 pub(super) fn facts(route: &Route, parts: &Parts, values: Vec<String>, remote: String) -> HttpFacts {
     let names = route.http.path.params().map(str::to_owned);
     HttpFacts {
-        method: parts.method.as_str().to_owned(),
+        method: method_of(route, parts).to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(read_pairs).unwrap_or_default(),
         params: names.zip(values).collect(),
         headers: read_headers(&parts.headers),
         remote,
+        raw: None,
+    }
+}
+
+/// The method that the service sees: of a HEAD request to a channel for GET it answers with what GET would.
+fn method_of<'p>(route: &Route, parts: &'p Parts) -> &'p str {
+    if parts.method == Method::HEAD && route.http.method == Some(Method::GET) {
+        "GET"
+    } else {
+        parts.method.as_str()
     }
 }
 

@@ -129,6 +129,20 @@ impl Services {
         }
     }
 
+    /// The HTTP methods that a service answers, if it has a handler for each.
+    pub(crate) fn http_methods(&self, service: &str) -> Option<Vec<String>> {
+        let pin = self.registry.pin();
+        let (_, entry) = pin.find(service)?;
+        entry.http_methods.clone()
+    }
+
+    /// The number of the deployment that a call of this service would go to.
+    pub(crate) fn deployment_of(&self, service: &str) -> Option<u64> {
+        let pin = self.registry.pin();
+        let (pool, _) = pin.find(service)?;
+        Some(pool.deployment())
+    }
+
     /// The services that are live, by name; channels are not filled in.
     pub fn list(&self) -> Vec<ServiceSummary> {
         self.registry.list()

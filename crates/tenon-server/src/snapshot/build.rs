@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use tenon_connectors::{ChannelBinding, Connector, OutgoingContext};
@@ -32,6 +33,8 @@ pub(crate) struct SnapshotBuilder {
     pub(crate) clock: Arc<dyn Clock>,
     /// The counters of rate limits.
     pub(crate) meters: Arc<Meters>,
+    /// How many routes were made, so that each has a number of its own.
+    pub(crate) routes: AtomicU64,
 }
 
 impl fmt::Debug for SnapshotBuilder {
@@ -314,7 +317,13 @@ impl Build<'_> {
                 let gates = self.gates.as_ref()?;
                 let gate = gates.gate(key.name.as_str(), &http.security, http.rate_limit.as_deref());
                 let key = key.clone();
-                Some(Arc::new(Route { key, http, gate }))
+                let serial = self.builder.routes.fetch_add(1, Ordering::Relaxed);
+                Some(Arc::new(Route {
+                    key,
+                    http,
+                    gate,
+                    serial,
+                }))
             }
             Err(error) => {
                 let problem = FieldProblem::new("", error.to_string());

@@ -29,6 +29,10 @@ impl Serialize for Metadata<'_> {
             map.serialize_entry("params", &Pairs(&http.params))?;
             map.serialize_entry("headers", &Pairs(&http.headers))?;
             map.serialize_entry("remote", &http.remote)?;
+            if let Some(raw) = &http.raw {
+                // Formats other than JSON are checked to be text.
+                map.serialize_entry("raw", &String::from_utf8_lossy(raw))?;
+            }
         }
         if !call.data_format.is_empty() {
             map.serialize_entry("data_format", call.data_format)?;

@@ -32,6 +32,8 @@ pub(crate) struct Route {
     pub(crate) http: HttpRoute,
     /// Who may call it, and how often.
     pub(crate) gate: Gate,
+    /// Tells this life of the channel from those before and after a change of it.
+    pub(crate) serial: u64,
 }
 
 impl Route {

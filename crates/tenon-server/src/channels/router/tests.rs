@@ -21,6 +21,7 @@ fn accepting(channel: &str, method: Option<Method>, accept: &str, path: &str) ->
         key: ObjectKey::new("rest-channel", channel.parse().unwrap()),
         http,
         gate: Gate::open(),
+        serial: 0,
     })
 }
 
