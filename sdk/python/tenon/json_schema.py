@@ -6,7 +6,7 @@ within the file. Words that it does not know mean nothing, as the standard has i
 
 import os
 import re
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from . import payloads
 from .convert import Invalid, kind
@@ -148,13 +148,14 @@ def _check_text(schema: Mapping[str, Any], value: str, path: str) -> None:
 
 
 def _check_number(schema: Mapping[str, Any], value: Any, path: str) -> None:
-    for word, fits, said in (
+    rules: Tuple[Tuple[str, Callable[[Any], bool], str], ...] = (
         ("minimum", lambda limit: value >= limit, "at least"),
         ("exclusiveMinimum", lambda limit: value > limit, "more than"),
         ("maximum", lambda limit: value <= limit, "at most"),
         ("exclusiveMaximum", lambda limit: value < limit, "less than"),
         ("multipleOf", lambda limit: value % limit == 0, "a multiple of"),
-    ):
+    )
+    for word, fits, said in rules:
         if word in schema and not fits(schema[word]):
             raise Invalid(path, f"expected {said} {schema[word]}, found {value!r}")
 
