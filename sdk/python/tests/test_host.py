@@ -109,6 +109,7 @@ class Caller:
         self._entry = mock.Mock()
         self._entry.name = service
         self.cid = "cid-1"
+        self.metadata: Dict[str, Any] = {}
 
 
 class HostCalls(unittest.TestCase):
