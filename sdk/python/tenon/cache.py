@@ -4,101 +4,17 @@ It is best effort: it is emptied when the process that holds it starts anew, and
 for longest go first. What has to last belongs into a database.
 """
 
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
-from . import payloads
-from .host import HostReturn, Steps, call, check, milliseconds, run_steps
-from .protocol import FLAG_JSON
+from .cache_calls import CacheCalls, CacheEntry, Found, count_of, found_of, json_of
+from .host import Steps, check, milliseconds, run_steps
 
-DEFAULT = "default"
-"""The name of the cache that `self.cache.default` is."""
+__all__ = ["Cache", "CacheEntry"]
 
 Choose = Callable[[str], bool]
 
 
-class CacheEntry(NamedTuple):
-    """A value with what the cache knows of it, which `details=True` gives."""
-
-    key: str
-    value: Any
-    expires_in: Optional[float]
-    """Seconds until it ends; None if it does not by itself."""
-
-
-class _Found(NamedTuple):
-    found: bool
-    value: Any
-    expires_in: Optional[float]
-
-
-def _encoded(value: Any) -> Any:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value), False
-    return payloads.dumps(value), True
-
-
-def _found(answer: HostReturn) -> _Found:
-    check(answer)
-    described = answer.described()
-    if not described.get("found"):
-        return _Found(False, None, None)
-    expires = described.get("expires_in_ms")
-    value: Any = answer.body
-    if described.get("is_json") or answer.flags & FLAG_JSON:
-        value = payloads.loads(str(value, "utf-8")) if value else None
-    return _Found(True, value, None if expires is None else expires / 1000)
-
-
-def _json(answer: HostReturn) -> Any:
-    check(answer)
-    return payloads.loads(str(answer.body, "utf-8")) if answer.body else None
-
-
-def _count(answer: HostReturn) -> int:
-    check(answer)
-    return int(answer.described().get("count") or 0)
-
-
-class _Base:
-    """What both ways of using a cache are made of."""
-
-    def __init__(self, request: Any, name: str) -> None:
-        self._request = request
-        self.name = name
-
-    def _ask(self, action: str, convert: Any, body: bytes = b"", is_json: bool = False, **more: Any) -> Any:
-        return call(self._request, {"op": "cache", "action": action, "cache": self.name, **more}, convert, body, is_json)
-
-    def _get(self, key: Any, convert: Callable[[_Found], Any]) -> Any:
-        return self._ask("get", lambda answer: convert(_found(answer)), key=str(key))
-
-    def _set(self, key: Any, value: Any, expiry: Any, convert: Callable[[_Found], Any], if_absent: bool = False) -> Any:
-        body, is_json = _encoded(value)
-        more: Dict[str, Any] = {"if_absent": True} if if_absent else {}
-        if expiry:
-            more["expiry_ms"] = milliseconds(expiry, "expiry")
-        return self._ask("set", lambda answer: convert(_found(answer)), body, is_json, key=str(key), **more)
-
-    def _delete(self, key: Any, convert: Callable[[_Found], Any]) -> Any:
-        return self._ask("delete", lambda answer: convert(_found(answer)), key=str(key))
-
-    def _expire(self, key: Any, expiry: Any) -> Any:
-        more: Dict[str, Any] = {"expiry_ms": milliseconds(expiry, "expiry")} if expiry else {}
-        return self._ask("expire", lambda answer: _found(answer).found, key=str(key), **more)
-
-    def _exists(self, key: Any) -> Any:
-        return self._ask("exists", lambda answer: _found(answer).found, key=str(key))
-
-    def _increment(self, key: Any, amount: int, expiry: Any = None) -> Any:
-        more: Dict[str, Any] = {"expiry_ms": milliseconds(expiry, "expiry")} if expiry else {}
-        return self._ask("increment", _count, key=str(key), amount=int(amount), **more)
-
-    def _keys(self, by: str = "", text: str = "") -> Any:
-        more: Dict[str, Any] = {"by": by, "text": text} if by else {}
-        return self._ask("keys", lambda answer: _json(answer) or [], **more)
-
-
-class Cache(_Base):
+class Cache(CacheCalls):
     """A cache by its name: `self.cache.default`, or `self.cache.get_cache('builtin', 'rates')`.
 
     Values are anything that JSON has, and bytes. `expiry` is in seconds; without one a value stays until there is no room for it.
@@ -108,7 +24,7 @@ class Cache(_Base):
     def get(self, key: str, default: Any = None, details: bool = False) -> Any:
         """The value of a key, or the default; with `details` a CacheEntry."""
 
-        def convert(found: _Found) -> Any:
+        def convert(found: Found) -> Any:
             if not found.found:
                 return default
             return CacheEntry(str(key), found.value, found.expires_in) if details else found.value
@@ -123,7 +39,7 @@ class Cache(_Base):
     def delete(self, key: str, raise_if_missing: bool = False) -> Any:
         """Forgets a key, and gives the value that it had; None, or a KeyError if asked for, if it had none."""
 
-        def convert(found: _Found) -> Any:
+        def convert(found: Found) -> Any:
             if raise_if_missing and not found.found:
                 raise KeyError(key)
             return found.value
@@ -298,7 +214,7 @@ class Cache(_Base):
     def _get_by(self, by: str, text: str, details: bool, limit: int) -> Any:
         if details or limit:
             return run_steps(self._request, self._steps(by, text, None, limit, self._getting(details), _by_key))
-        return self._ask("get-by", lambda answer: _json(answer) or {}, by=by, text=text)
+        return self._ask("get-by", lambda answer: json_of(answer) or {}, by=by, text=text)
 
     def _get_chosen(self, choose: Choose, details: bool, limit: int) -> Any:
         return run_steps(self._request, self._steps("", "", choose, limit, self._getting(details), _by_key))
@@ -306,10 +222,10 @@ class Cache(_Base):
     def _delete_by(self, by: str, text: str, return_found: bool, limit: int) -> Any:
         if return_found or limit:
             return self._each(by, text, None, limit, return_found, self._deleting)
-        return self._ask("delete-by", _count, by=by, text=text)
+        return self._ask("delete-by", count_of, by=by, text=text)
 
     def _each(self, by: str, text: str, choose: Optional[Choose], limit: int, return_found: bool, act: Callable[[str], Any]) -> Any:
-        def convert(found: Dict[str, _Found]) -> Any:
+        def convert(found: Dict[str, Found]) -> Any:
             return _by_key(found) if return_found else len(found)
 
         return run_steps(self._request, self._steps(by, text, choose, limit, act, convert))
@@ -319,9 +235,9 @@ class Cache(_Base):
         keys: List[str] = yield self._keys(by, text)
         if choose is not None:
             keys = [key for key in keys if choose(key)]
-        found: Dict[str, _Found] = {}
+        found: Dict[str, Found] = {}
         for key in keys[:limit] if limit else keys:
-            one: _Found = yield act(key)
+            one: Found = yield act(key)
             # It may have ended between the two calls.
             if one.found:
                 found[key] = one
@@ -338,17 +254,17 @@ class Cache(_Base):
 
     def _expiring(self, expiry: Optional[float]) -> Callable[[str], Any]:
         more: Dict[str, Any] = {"expiry_ms": milliseconds(expiry, "expiry")} if expiry else {}
-        return lambda key: self._ask("expire", _found, key=key, **more)
+        return lambda key: self._ask("expire", found_of, key=key, **more)
 
     def _deleting(self, key: str) -> Any:
         return self._delete(key, _same)
 
 
-def _same(found: _Found) -> _Found:
+def _same(found: Found) -> Found:
     return found
 
 
-def _by_key(found: Dict[str, _Found]) -> Dict[str, Any]:
+def _by_key(found: Dict[str, Found]) -> Dict[str, Any]:
     return {key: one.value for key, one in found.items()}
 
 
@@ -360,94 +276,3 @@ def _with_all(texts: Iterable[str]) -> Choose:
 def _with_any(texts: Iterable[str]) -> Choose:
     wanted = list(texts)
     return lambda key: any(text in key for text in wanted)
-
-
-class Caches(_Base):
-    """`self.cache`: caches by name, and the default one by the names that commands for caches commonly have.
-
-    `self.cache.default` and `self.cache.get_cache('builtin', 'rates')` are caches with all their operations.
-    `self.cache.set('key', value, ex=60)`, `get`, `delete`, `incr`, `expire`, `ttl`, `exists` and `keys` use the default one.
-    """
-
-    def __init__(self, request: Any) -> None:
-        super().__init__(request, DEFAULT)
-
-    @property
-    def default(self) -> Cache:
-        """The cache that is there without a name."""
-        return Cache(self._request, DEFAULT)
-
-    def get_cache(self, type: str = "builtin", name: str = DEFAULT) -> Cache:
-        """A cache by its name; it comes into being when it is first used. There is one type, `builtin`."""
-        if type != "builtin":
-            raise ValueError(f"there are no caches of the type '{type}', only builtin ones")
-        return Cache(self._request, name)
-
-    def get_builtin_cache(self, name: str = DEFAULT) -> Cache:
-        """A cache by its name."""
-        return Cache(self._request, name)
-
-    def get(self, key: str) -> Any:
-        """The value of a key; None if it has none."""
-        return self._get(key, lambda found: found.value)
-
-    def set(self, key: str, value: Any, ex: Optional[float] = None, px: Optional[float] = None, nx: bool = False) -> Any:
-        """Sets the value of a key, for `ex` seconds or `px` milliseconds if given, with `nx` only if it has none; True if it was set."""
-        expiry = px / 1000 if px else ex
-        return self._set(key, value, expiry, lambda found: None if nx and found.found else True, if_absent=nx)
-
-    def setex(self, key: str, seconds: float, value: Any) -> Any:
-        """Sets the value of a key for so many seconds."""
-        return self.set(key, value, ex=seconds)
-
-    def setnx(self, key: str, value: Any) -> Any:
-        """Sets the value of a key if it has none; whether it did."""
-        return self._set(key, value, None, lambda found: not found.found, if_absent=True)
-
-    def delete(self, *keys: str) -> Any:
-        """Forgets keys; how many had a value."""
-        return run_steps(self._request, self._counted([str(key) for key in keys], lambda key: self._delete(key, lambda found: found.found)))
-
-    def exists(self, *keys: str) -> Any:
-        """How many of these keys have a value."""
-        return run_steps(self._request, self._counted([str(key) for key in keys], self._exists))
-
-    @staticmethod
-    def _counted(keys: List[str], act: Callable[[str], Any]) -> Steps:
-        count = 0
-        for key in keys:
-            count += bool((yield act(key)))
-        return count
-
-    def incr(self, key: str, amount: int = 1) -> Any:
-        """Adds to a whole number, 0 if the key has none, and gives the sum."""
-        return self._increment(key, amount)
-
-    incrby = incr
-
-    def decr(self, key: str, amount: int = 1) -> Any:
-        """Subtracts from a whole number, 0 if the key has none, and gives what is left."""
-        return self._increment(key, -amount)
-
-    decrby = decr
-
-    def expire(self, key: str, time: float) -> Any:
-        """Lets a value end in so many seconds from now; whether there is one."""
-        return self._expire(key, time)
-
-    def ttl(self, key: str) -> Any:
-        """How many seconds a value has left; -1 if it does not end by itself, -2 if there is none."""
-        return self._get(key, lambda found: -2 if not found.found else -1 if found.expires_in is None else round(found.expires_in))
-
-    def keys(self, pattern: str = "*") -> Any:
-        """The keys that a pattern with `*` and `?` fits, sorted."""
-        if pattern in ("", "*"):
-            return self._keys()
-        return self._keys("regex", _regex_of(pattern))
-
-
-def _regex_of(pattern: str) -> str:
-    """The regular expression of a pattern with * and ?."""
-    import re
-
-    return "^(?s:" + "".join(".*" if each == "*" else "." if each == "?" else re.escape(each) for each in pattern) + ")$"

@@ -12,7 +12,7 @@ from .outgoing import Outgoing, RestConnections
 if TYPE_CHECKING:
     from logging import Logger
 
-    from .cache import Caches
+    from .caches import Caches
     from .commands import Commands
     from .config import Configuration
     from .crypto import Crypto
@@ -139,7 +139,7 @@ class Service(Hooks, CallFacts):
     @lazy
     def cache(self) -> "Caches":
         """The cache of the cluster: `self.cache.default['key']`, `self.cache.set('key', value, ex=60)`."""
-        from .cache import Caches
+        from .caches import Caches
 
         return Caches(self.request)
 
