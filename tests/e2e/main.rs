@@ -25,4 +25,6 @@ mod lifecycle;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod rust_services;
+#[cfg(test)]
 mod tutorial;

@@ -226,6 +226,10 @@ impl Error {
         Self(Box::new(Sort::Failure(Failure { kind, message, trace })))
     }
 
+    pub(crate) fn sort(&self) -> &Sort {
+        &self.0
+    }
+
     pub(crate) fn into_sort(self) -> Sort {
         *self.0
     }

@@ -87,8 +87,8 @@ fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         return Err(Error::bad_request(format!("The body is no JSON: {error}")));
     }
     // Once more, now with an eye on where it is.
-    let value = parse(body)?;
-    serde_path_to_error::deserialize(value).map_err(|error| wrong_input(&error))
+    let again = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
+    again.map_err(|error| wrong_input(&error))
 }
 
 fn parse(body: &[u8]) -> Result<Value, Error> {

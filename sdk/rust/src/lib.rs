@@ -40,6 +40,11 @@
 //! - [`Context`]: facts of the call, other services, outgoing connections, cache, locks, jobs, configuration, metrics.
 //! - [`testing`]: services in tests, without a cluster.
 
+// The page's code is tested with the rest.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust-services.md")]
+mod page {}
+
 mod background;
 mod cache;
 mod call;
@@ -48,6 +53,8 @@ mod context;
 mod crypto;
 mod error;
 mod facts;
+#[cfg(test)]
+mod golden;
 mod host;
 mod host_error;
 mod input;

@@ -81,7 +81,7 @@ impl Reply {
         };
         ReplyFrame {
             id,
-            status: if self.status == 200 { 0 } else { self.status },
+            status: self.status,
             body_is_json,
             is_error: false,
             is_stream,
@@ -322,18 +322,24 @@ impl<T: Output> Output for Response<T> {
     }
 }
 
-/// The frame of a call that failed. What is 500 or above is logged here, as the server logs only failures.
+/// Logs an answer of 500 or above, as the server logs only failures.
+pub(crate) fn log(error: &Error) {
+    if let Sort::Answer(answer) = error.sort()
+        && answer.status >= 500
+    {
+        let source = answer
+            .source
+            .as_ref()
+            .map(|source| format!(": {source}"))
+            .unwrap_or_default();
+        tracing::error!("answered with {} {}{source}", answer.status, answer.detail);
+    }
+}
+
+/// The frame of a call that failed.
 pub(crate) fn of_error(error: Error, id: u64, cid: &str) -> ReplyFrame {
     match error.into_sort() {
         Sort::Answer(answer) => {
-            if answer.status >= 500 {
-                let source = answer
-                    .source
-                    .as_ref()
-                    .map(|source| format!(": {source}"))
-                    .unwrap_or_default();
-                tracing::error!("answered with {} {}{source}", answer.status, answer.detail);
-            }
             let body = serde_json::to_vec(&answer.problem(cid)).unwrap_or_default();
             ReplyFrame {
                 id,

@@ -99,6 +99,8 @@ impl Session {
                 call.cancel();
             }
         }
+        // Whoever still holds the session keeps no server waiting.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         ended
     }
 
@@ -284,6 +286,7 @@ async fn run(call: Arc<Call>) {
             let reply = match reply {
                 Ok(reply) => reply,
                 Err(error) => {
+                    crate::reply::log(&error);
                     let reply = of_error(error, call.id, &call.cid);
                     unanswered.answer(reply, |text| too_large(&call, &text)).await;
                     return;

@@ -16,9 +16,11 @@ pub(crate) fn wrong_input(error: &serde_path_to_error::Error<serde_json::Error>)
         }
     }
     let message = error.inner().to_string();
-    let (field, message) = match quoted(&message, "missing field `") {
+    // Where in the text it is, the path says better.
+    let message = message.rfind(" at line ").map_or(&*message, |end| &message[..end]);
+    let (field, message) = match quoted(message, "missing field `") {
         Some(name) => (format!("{path}/{name}"), "the element is missing".to_owned()),
-        None => (path, plain(&message)),
+        None => (path, plain(message)),
     };
     Error::bad_element(if field.is_empty() { "/".to_owned() } else { field }, message)
 }

@@ -40,6 +40,21 @@ fn python_services_behave_as_the_conformance_folder_says() {
     run(&cluster, &cases);
 }
 
+#[test]
+fn rust_services_behave_as_the_conformance_folder_says() {
+    let cases = case::read_all("rust");
+    let cluster = Cluster::with(ClusterOptions {
+        servers: 2,
+        start: false,
+        ..ClusterOptions::default()
+    });
+    copy_user_configuration(&cases, &cluster.path().join("user-config"));
+    cluster.start_all();
+    let program = crate::rust_services::built("examples/conformance");
+    cluster.tenon_ok(&["deploy", &program.to_string_lossy()]);
+    run(&cluster, &cases);
+}
+
 /// Applies the objects of the cases and runs their steps; panics with everything that is not as it should be.
 pub(crate) fn run(cluster: &Cluster, cases: &[Case]) {
     let folder = cluster.scratch("conformance");
