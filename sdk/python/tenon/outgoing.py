@@ -263,6 +263,7 @@ class RestConnections:
         return RestConnection(self._request, name)
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Not there: connections are objects, so that their credentials and limits are."""
         raise NotImplementedError("self.rest.get(url) is not supported; make an outgoing REST connection and use self.rest['name'].get()")
 
 

@@ -89,7 +89,10 @@ class Runs(unittest.TestCase):
             raise ValueError("inside")
 
         Does.act = staticmethod(fail)
-        result = run(Does)
+        with self.assertLogs("does", "ERROR") as logged:
+            result = run(Does)
+        self.assertIn("ValueError('inside')", logged.output[0])
+        self.assertIn("ValueError('inside')", repr(result))
         self.assertEqual(result.status, 500)
         self.assertNotIn("inside", result.text)
         self.assertEqual(str(result.exception), "inside")

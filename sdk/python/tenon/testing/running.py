@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, cast
 
@@ -10,7 +11,7 @@ from ..context import Headers, Request
 from ..current import CURRENT
 from ..declare import Typed
 from ..entry import Entry
-from ..errors import ServiceMissing
+from ..errors import ServiceMissing, StatusError
 from ..host import Convert, HostReturn
 from ..leader import Runtime
 from ..loading import Loader, default_name
@@ -71,7 +72,8 @@ class Result:
         return self.payload if self.content_type == PROBLEM else None
 
     def __repr__(self) -> str:
-        return f"<Result {self.status} {self.text[:200]}>"
+        raised = f" after {self.exception!r}" if self.exception is not None else ""
+        return f"<Result {self.status} {self.text[:200]}{raised}>"
 
 
 class _Entry(Entry):
@@ -229,6 +231,9 @@ def _run_async(request: Request, raised: List[BaseException]) -> Any:
 
 def _reply_to(request: Request, error: BaseException, raised: List[BaseException]) -> Any:
     raised.append(error)
+    if not isinstance(error, StatusError):
+        # The server logs it, with the traceback.
+        logging.getLogger(request._entry.name).error("the service failed: %r", error, exc_info=error)
     return error_reply(request, error)
 
 

@@ -44,6 +44,7 @@ class ServiceTest(unittest.TestCase):
     platform: Platform
 
     def setUp(self) -> None:
+        """Makes the platform."""
         super().setUp()
         self.platform = Platform()
 
