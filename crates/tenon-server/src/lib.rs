@@ -33,6 +33,7 @@ pub use body::{BodyError, BodyPieces, BodyStream};
 pub use call::{
     CallSource, CallerIdentity, HostCall, HostCalls, HostReturn, HttpFacts, ServiceAnswer, ServiceCall, ServiceError,
 };
+pub use channels::OpenApiSettings;
 pub use membership::Presence;
 pub use server::{ServerError, ServerParts, ServerSettings, run_server};
 pub use settings::{BackgroundSettings, DataSettings, HostSettings, InvokeSettings};

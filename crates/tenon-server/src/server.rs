@@ -225,6 +225,7 @@ impl Server {
             connectors: Arc::new(tenon_connectors::connectors()),
             secrets: secrets.clone(),
             services: services.clone(),
+            snapshot: Arc::clone(&snapshot),
         };
         host.attach(writer.clone());
         let (name, instance) = (parts.presence.name.clone(), parts.presence.instance.clone());

@@ -3,6 +3,7 @@
 //! To add an endpoint, add it to one of the files of this folder with [`endpoint!`] and to [`ENDPOINTS`]; a server must then
 //! route it (a test holds that), and the typed client and the OpenAPI document have it.
 
+mod channels;
 mod cluster;
 mod deployments;
 mod endpoint;
@@ -13,6 +14,7 @@ mod openapi;
 mod security;
 mod services;
 
+pub use channels::GetOpenApi;
 pub use cluster::{
     AnnounceMember, ClusterStatus, ComponentStatus, GetStatus, HealthCheck, HealthReport, ListMembers, MemberPath,
     MembersQuery, MembersReply,
@@ -57,6 +59,7 @@ pub const ENDPOINTS: &[fn() -> EndpointDescription] = &[
     EndpointDescription::of::<PlanManifests>,
     EndpointDescription::of::<ApplyManifests>,
     EndpointDescription::of::<ExportManifests>,
+    EndpointDescription::of::<GetOpenApi>,
     EndpointDescription::of::<ListServices>,
     EndpointDescription::of::<GetService>,
     EndpointDescription::of::<InvokeService>,

@@ -2,6 +2,7 @@
 //!
 //! To add one: describe it in `tenon-protocol`, write its handler in the file of its thing here, add it to [`routes`].
 
+mod channels;
 mod cluster;
 mod deployments;
 mod endpoint;
@@ -19,6 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use tenon_model::{Catalog, Random};
 use tenon_store::Store;
 
+use crate::channels::OpenApi;
 use crate::invoke::Invoker;
 use crate::membership::ServerHealth;
 use crate::object_writer::ObjectWriter;
@@ -50,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) users: Users,
     /// What references in objects stand for.
     pub(crate) secrets: Secrets,
+    /// The document of all channels.
+    pub(crate) openapi: Arc<OpenApi>,
     /// Writes objects.
     pub(crate) writer: ObjectWriter,
     /// Correlation ids and nonces.
@@ -64,6 +68,7 @@ pub(crate) fn routes(api: Arc<Api>, body_bytes_max: usize) -> Router {
     deployments::add(&mut routes);
     secrets::add(&mut routes);
     routes.need_loaded();
+    channels::add(&mut routes);
     objects::add(&mut routes);
     manifests::add(&mut routes);
     services::add(&mut routes);

@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Gives shares of limits that all servers of a cluster have together.
 #[async_trait]
-pub(super) trait QuotaSource: Send + Sync + 'static {
+pub(crate) trait QuotaSource: Send + Sync + 'static {
     /// Takes of a quota: as many as are wanted, or what is left.
     async fn take(&self, key: &str, spec: QuotaSpec, wanted: u64) -> Result<QuotaGrant, StoreError>;
 }
@@ -61,7 +61,7 @@ impl Meters {
         Self::with_source(Box::new(store), clock)
     }
 
-    pub(super) fn with_source(source: Box<dyn QuotaSource>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn with_source(source: Box<dyn QuotaSource>, clock: Arc<dyn Clock>) -> Self {
         Self {
             source,
             clock,

@@ -17,6 +17,8 @@ mod tests;
 pub use config::RateLimitConfig;
 pub(crate) use headers::headers_of;
 pub(crate) use limiter::{Level, Limiter, Limits, Verdict};
+#[cfg(test)]
+pub(crate) use meters::QuotaSource;
 pub(crate) use meters::{Meters, follow_servers};
 
 /// The kind `rate-limit`.

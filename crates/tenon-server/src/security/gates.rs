@@ -1,6 +1,6 @@
 //! From security definitions and rate limits to what stands before each channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use super::definitions::Definition;
 use super::gate::Gate;
 use super::guard::{CallerLimits, Guard};
 use super::jwt::KeySets;
+use super::scheme::Scheme;
 use crate::rate_limits::{Limiter, Limits};
 
 /// Makes gates of the definitions of one moment. Channels that let in the same share one guard.
@@ -78,9 +79,17 @@ impl Gates {
         self.definitions.get(name)?.credentials()
     }
 
-    /// The definitions by name.
-    pub(crate) fn definitions(&self) -> &BTreeMap<String, Definition> {
-        &self.definitions
+    /// How callers show who they are whom these definitions let in, each way once.
+    pub(crate) fn schemes(&self, security: &[String]) -> Vec<Scheme> {
+        let mut schemes = BTreeSet::new();
+        for definition in security.iter().filter_map(|name| self.definitions.get(name)) {
+            schemes.extend(Scheme::of(definition));
+            if let Definition::Group(group) = definition {
+                let members = group.members.iter().filter_map(|name| self.definitions.get(name));
+                schemes.extend(members.flat_map(Scheme::of));
+            }
+        }
+        schemes.into_iter().collect()
     }
 
     /// A channel that refers to definitions none of which can be used lets in nobody.

@@ -220,7 +220,7 @@ impl Build<'_> {
             objects.insert(key, Part { object, route });
         }
         for route in touched {
-            let twins = router.twins(&route);
+            let twins = router.twins(&route.http);
             problems.retain(|(key, problem)| problem.field != "path" || !twins.iter().any(|twin| twin.key == *key));
             problems.extend(twins.iter().skip(1).map(|twin| shadow(twin)));
         }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard as Loaded};
 use serde_json::Value;
-use tenon_connectors::Outgoing;
+use tenon_connectors::{HttpRoute, Outgoing};
 use tenon_model::{FieldProblem, Object, ObjectKey, Revision};
 
 pub(crate) use self::build::{ObjectChanges, SnapshotBuilder};
-use self::objects::{ObjectMap, Part};
-use crate::channels::{Route, Router};
-use crate::security::Gates;
+use self::objects::ObjectMap;
+use crate::channels::Router;
+use crate::security::{Gate, Gates, Scheme};
 
 /// All objects at one revision, and what follows from them.
 pub(crate) struct Snapshot {
@@ -74,10 +74,28 @@ impl Snapshot {
         self.objects().filter(move |object| object.kind == kind)
     }
 
-    /// The object of this key as it was written, and the route that it makes.
-    pub(crate) fn route_of(&self, key: &ObjectKey) -> Option<(&Arc<Object>, Option<&Arc<Route>>)> {
-        let Part { object, route } = self.objects.get(key)?;
-        Some((object, route.as_ref()))
+    /// The version of an object, if it is there.
+    pub(crate) fn version_of(&self, key: &ObjectKey) -> Option<u64> {
+        Some(self.objects.get(key)?.object.version)
+    }
+
+    /// The channels that take the same requests as this route.
+    pub(crate) fn channels_at(&self, route: &HttpRoute) -> Vec<ObjectKey> {
+        let twins = self.router.twins(route);
+        twins.iter().map(|route| route.key.clone()).collect()
+    }
+
+    /// What stands before a path of the platform's own; none before there are objects.
+    pub(crate) fn gate(&self, name: &str, security: &[String]) -> Option<Gate> {
+        Some(self.gates.as_ref()?.gate(name, security, None))
+    }
+
+    /// How callers show who they are whom these definitions let in.
+    pub(crate) fn schemes(&self, security: &[String]) -> Vec<Scheme> {
+        self.gates
+            .as_ref()
+            .map(|gates| gates.schemes(security))
+            .unwrap_or_default()
     }
 
     /// Channels that call a service, as `METHOD path`, by service.

@@ -114,7 +114,7 @@ enum Command {
     /// Set, list and delete secrets
     #[command(subcommand)]
     Secret(secret::Secret),
-    /// Print the OpenAPI document of the control API
+    /// Print the OpenAPI document of the channels
     Openapi(openapi::OpenApi),
     /// Print a script that completes commands in a shell
     Completions(completions::Completions),

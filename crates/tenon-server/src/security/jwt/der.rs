@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         let (found, rest) = self.0.split_first()?;
         let (first, rest) = rest.split_first()?;
         let (length, rest) = match first {
-            0..0x80 => (usize::from(*first), rest),
+            0..=0x7f => (usize::from(*first), rest),
             0x81..=0x83 => {
                 let (digits, rest) = rest.split_at_checked(usize::from(first & 0x0f))?;
                 let length = digits.iter().fold(0, |sum, digit| (sum << 8) | usize::from(*digit));

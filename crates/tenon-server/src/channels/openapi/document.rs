@@ -1,0 +1,100 @@
+//! The document as a whole: paths, parts, how callers show who they are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Map, Value, json};
+use tenon_protocol::control::ServiceSummary;
+
+use super::OpenApiSettings;
+use super::operation::{Operation, operation_ids, path_of};
+use super::schemas::{self, Schemas};
+use crate::channels::Route;
+use crate::security::Scheme;
+use crate::snapshot::Snapshot;
+
+/// The OpenAPI 3.1 document of the channels of a snapshot.
+pub(super) fn document(snapshot: &Snapshot, services: &[ServiceSummary], settings: &OpenApiSettings) -> Value {
+    let routes = snapshot.router.iter().filter(|route| route.http.include_in_openapi);
+    let schemes_of = |route: &Route| snapshot.schemes(&route.http.security);
+    let routes: Vec<(&Route, Vec<Scheme>)> = routes.map(|route| (&**route, schemes_of(route))).collect();
+    assemble(&routes, services, settings)
+}
+
+/// The document of these channels, each with the ways in which callers show who they are.
+pub(super) fn assemble(
+    routes: &[(&Route, Vec<Scheme>)],
+    services: &[ServiceSummary],
+    settings: &OpenApiSettings,
+) -> Value {
+    let services: HashMap<&str, &ServiceSummary> = services
+        .iter()
+        .map(|service| (service.name.as_str(), service))
+        .collect();
+    let mut parts = Schemas::default();
+    parts.add("Problem", schemas::problem());
+    parts.add("ZatoError", schemas::zato_error());
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let mut schemes: BTreeSet<Scheme> = BTreeSet::new();
+    // Patterns that take the same paths are one path of the document, whatever their parameters are called.
+    let mut names: HashMap<String, (String, Vec<String>)> = HashMap::new();
+    let mut sorted: Vec<&(&Route, Vec<Scheme>)> = routes.iter().collect();
+    sorted.sort_by_key(|(route, _)| (route.http.path.as_str(), route.channel()));
+    let mut ids = operation_ids();
+    for (route, ways) in sorted {
+        let (path, params) = names
+            .entry(route.http.path.shape())
+            .or_insert_with(|| path_of(&route.http.path));
+        schemes.extend(ways.iter().cloned());
+        let operation = Operation {
+            route,
+            service: services.get(route.http.service.as_str()).copied(),
+            params,
+            schemes: ways,
+        };
+        let methods = paths.entry(path.clone()).or_default();
+        operation.add_to(methods, &mut parts, &mut ids);
+    }
+    let security: Map<String, Value> = schemes.iter().map(|scheme| (scheme.name(), scheme.to_json())).collect();
+    let mut info = json!({ "title": settings.title, "version": settings.version });
+    if !settings.description.is_empty() {
+        info["description"] = json!(settings.description);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": info,
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": { "schemas": parts.into_map(), "securitySchemes": security, "responses": responses() },
+    })
+}
+
+/// Answers that are alike for all channels.
+fn responses() -> Value {
+    let problem = |description: &str| {
+        json!({
+            "description": description,
+            "content": { "application/problem+json": { "schema": schemas::reference("Problem") } },
+        })
+    };
+    let mut responses = Map::new();
+    for (name, description) in [
+        ("BadRequest", "The request is wrong; `errors` says where"),
+        ("Forbidden", "The credentials are valid, but not enough"),
+        ("Failed", "What else can go wrong"),
+    ] {
+        responses.insert(name.to_owned(), problem(description));
+    }
+    let mut unauthorized = problem("The credentials are missing or wrong");
+    unauthorized["headers"] = json!({
+        "WWW-Authenticate": { "description": "What is accepted", "schema": { "type": "string" } },
+    });
+    let mut too_many = problem("Too many requests");
+    too_many["headers"] = json!({
+        "Retry-After": { "description": "When to try again, in seconds", "schema": { "type": "integer" } },
+        "RateLimit": { "description": "How many requests are left", "schema": { "type": "string" } },
+        "RateLimit-Policy": { "description": "How many requests there may be", "schema": { "type": "string" } },
+    });
+    responses.insert("Unauthorized".to_owned(), unauthorized);
+    responses.insert("TooManyRequests".to_owned(), too_many);
+    Value::Object(responses)
+}
