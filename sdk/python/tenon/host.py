@@ -20,6 +20,9 @@ class HostReturn(NamedTuple):
         return described if isinstance(described, dict) else {}
 
 
+TIME_IS_UP = (408, 504)
+"""The time of the call that asks is up, or that of what was asked for."""
+
 Convert = Callable[[HostReturn], Any]
 
 
@@ -29,7 +32,9 @@ def check(answer: HostReturn, error: Type[HostCallError] = HostCallError) -> Non
         described = answer.described()
         message = str(described.get("error") or f"the platform answered with status {answer.code}")
         kind = str(described.get("type") or "")
-        raise (HostTimeout if answer.code == 504 else error)(message, answer.code, kind)
+        if answer.code in TIME_IS_UP:
+            raise HostTimeout(message, 504, kind)
+        raise error(message, answer.code, kind)
 
 
 def json_body_of(value: Any) -> Tuple[bytes, bool]:

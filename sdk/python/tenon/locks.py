@@ -12,6 +12,10 @@ BLOCK_SECONDS = 10.0
 """How long a lock is waited for if its caller does not say."""
 
 
+def _logger() -> logging.Logger:
+    return logging.getLogger("tenon.locks")
+
+
 class LockTimeout(HostCallError):
     """Somebody else held the lock for as long as it was waited for."""
 
@@ -75,7 +79,7 @@ class Lock:
             # A server that says nothing of it has released it.
             was_held = bool(answer.described().get("acquired", True))
             if not was_held:
-                logging.getLogger("tenon.locks").warning("the lock '%s' was held for longer than its %g seconds", self.name, self.ttl)
+                _logger().warning("the lock '%s' was held for longer than its %g seconds", self.name, self.ttl)
             return was_held
 
         return self._ask("release", convert, token=token or 0)
@@ -93,7 +97,10 @@ class Lock:
 
     def __exit__(self, *exception: Any) -> None:
         if self.acquired:
-            self.release()
+            try:
+                self.release()
+            except HostCallError as error:
+                self._leave(error)
 
     async def __aenter__(self) -> "Lock":
         if not await self.acquire():
@@ -102,7 +109,14 @@ class Lock:
 
     async def __aexit__(self, *exception: Any) -> None:
         if self.acquired:
-            await self.release()
+            try:
+                await self.release()
+            except HostCallError as error:
+                self._leave(error)
+
+    def _leave(self, error: HostCallError) -> None:
+        """The block is over, and how it went counts: the lock ends with the call, or when its time is over."""
+        _logger().warning("the lock '%s' could not be given back: %s", self.name, error)
 
 
 class Locks:

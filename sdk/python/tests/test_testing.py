@@ -10,6 +10,7 @@ import harness  # noqa: F401 - finds the package
 from tenon import BadRequest, Conflict, HostTimeout, InvocationFailed, Model, NotFound, OutgoingError, Service, ServiceMissing, dataclass
 from tenon.locks import LockTimeout
 from tenon.testing import Answer, Platform, RestCall, ServiceTest, run
+from tenon.testing.memory import refused
 
 
 class Doubles(Service):
@@ -357,6 +358,22 @@ class Locking(unittest.TestCase):
         platform.locks.let_go("orders")
         self.assertTrue(do(lambda self: self.lock("orders", block=0).acquire(), platform))
         self.assertFalse(platform.locks.is_held("orders"), "it ends with the call")
+
+    def test_a_lock_that_cannot_be_given_back_does_not_hide_how_its_block_went(self) -> None:
+        class TimeIsUp(Platform):
+            def _serve_lock(self, request: Any, asked: Any, body: bytes, is_json: bool) -> Any:
+                if asked["action"] == "release":
+                    return refused(408, "Timeout", "the call's time is up")
+                return super()._serve_lock(request, asked, body, is_json)
+
+        def act(self: Service) -> Any:
+            with self.lock("orders"):
+                raise ValueError("of the block")
+
+        with self.assertLogs("tenon.locks", "WARNING"), self.assertRaisesRegex(ValueError, "of the block"):
+            do(act, TimeIsUp())
+        with self.assertRaisesRegex(HostTimeout, "time is up"):
+            do(lambda self: self.lock("orders").release(), TimeIsUp())
 
     def test_a_lock_ends_after_its_time(self) -> None:
         platform = Platform()
