@@ -7,6 +7,8 @@
 mod harness;
 
 #[cfg(test)]
+mod background;
+#[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
 mod bad_services;
@@ -17,6 +19,8 @@ mod dashboard;
 #[cfg(test)]
 mod deployments;
 #[cfg(test)]
+mod host_calls;
+#[cfg(test)]
 mod jobs;
 #[cfg(test)]
 mod kills;
@@ -25,6 +29,10 @@ mod lifecycle;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod rest_channels;
+#[cfg(test)]
 mod rust_services;
 #[cfg(test)]
 mod tutorial;
+#[cfg(test)]
+mod worker_groups;

@@ -40,7 +40,10 @@ pub use security::{
     DeleteSecret, GetSession, ListSecrets, LogIn, LogInRequest, LogOut, PutSecret, SecretPath, SecretSummary,
     SecretValue, Session,
 };
-pub use services::{GetService, InvokeReply, InvokeRequest, InvokeService, ListServices, ServicePath, ServiceSummary};
+pub use services::{
+    GetService, InvokeReply, InvokeRequest, InvokeService, ListServices, RelayInvoke, RelayReply, RelayRequest,
+    ServicePath, ServiceSummary,
+};
 
 /// Every endpoint of the control API of a server, in the order of the OpenAPI document.
 pub const ENDPOINTS: &[fn() -> EndpointDescription] = &[
@@ -63,6 +66,7 @@ pub const ENDPOINTS: &[fn() -> EndpointDescription] = &[
     EndpointDescription::of::<ListServices>,
     EndpointDescription::of::<GetService>,
     EndpointDescription::of::<InvokeService>,
+    EndpointDescription::of::<RelayInvoke>,
     EndpointDescription::of::<ListDeployments>,
     EndpointDescription::of::<GetDeployment>,
     EndpointDescription::of::<ExportDeployment>,

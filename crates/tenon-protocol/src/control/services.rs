@@ -14,6 +14,8 @@ endpoint! {
     GetService = "getService" Get "/v1/services/{name}" Some(Access::Viewer), (ServicePath, Nothing) -> ServiceSummary;
     /// Invokes a service and answers with what it answered.
     InvokeService = "invokeService" Post "/v1/services/{name}/invoke" Some(Access::Developer), (ServicePath, InvokeRequest) -> InvokeReply;
+    /// Invokes a service on this very server, for a service of another server of the cluster. Only servers may.
+    RelayInvoke = "relayInvoke" Post "/v1/services/{name}/relay" Some(Access::Viewer), (ServicePath, RelayRequest) -> RelayReply;
 }
 
 /// Which service is meant.
@@ -60,6 +62,42 @@ pub struct InvokeRequest {
     /// How long it may take in milliseconds; the server's default if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+/// A service's call of a service on another server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RelayRequest {
+    /// The correlation id of the call.
+    pub cid: String,
+    /// The service that calls.
+    pub by: String,
+    /// How many services invoked each other to get here.
+    pub depth: u32,
+    /// How long it may take in milliseconds.
+    pub timeout_ms: u64,
+    /// The payload in base64.
+    pub body: String,
+    /// Whether the payload is JSON.
+    pub is_json: bool,
+}
+
+/// How a service's call of a service on another server ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RelayReply {
+    /// 0 if the service answered; else a status as HTTP has them.
+    pub code: u16,
+    /// What went wrong, in one word; empty if the service answered.
+    pub kind: String,
+    /// What went wrong; empty if the service answered.
+    pub error: String,
+    /// The status that the service gave, 200 if it gave none.
+    pub status: u16,
+    /// The media type of its answer, if it gave one.
+    pub content_type: Option<String>,
+    /// The answer in base64.
+    pub body: String,
+    /// Whether the answer is JSON.
+    pub is_json: bool,
 }
 
 /// What a service answered.

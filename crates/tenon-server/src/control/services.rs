@@ -2,14 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use tenon_model::Problem;
-use tenon_protocol::control::{GetService, InvokeReply, InvokeService, ListServices, Page, ServiceSummary};
+use tenon_model::{CorrelationId, Problem, Role};
+use tenon_protocol::control::{
+    GetService, InvokeReply, InvokeService, ListServices, Page, RelayInvoke, RelayReply, ServiceSummary,
+};
 
 use super::Api;
 use super::endpoint::{ApiCall, Routes, page_of};
 use crate::call::{CallSource, ServiceCall, ServiceError};
+use crate::host::status_of_failure;
 
 const INVOKE_MAX: Duration = Duration::from_secs(50);
 
@@ -17,6 +22,7 @@ pub(super) fn add(routes: &mut Routes) {
     routes.add::<ListServices, _, _>(list);
     routes.add::<GetService, _, _>(get);
     routes.add::<InvokeService, _, _>(invoke);
+    routes.add::<RelayInvoke, _, _>(relay);
 }
 
 async fn list(call: ApiCall<ListServices>) -> Result<Page<ServiceSummary>, Problem> {
@@ -101,6 +107,61 @@ async fn invoke(call: ApiCall<InvokeService>) -> Result<InvokeReply, Problem> {
         cid: call.cid.as_str().to_owned(),
         duration_ms: started.elapsed().as_secs_f64() * 1000.0,
         deployment: answer.deployment,
+    })
+}
+
+/// A service of another server calls a service here.
+async fn relay(call: ApiCall<RelayInvoke>) -> Result<RelayReply, Problem> {
+    if call.caller.role != Role::Server {
+        return Err(Problem::new(
+            403,
+            "forbidden",
+            "only servers call services of each other",
+        ));
+    }
+    let asked = &call.body;
+    let body = STANDARD
+        .decode(&asked.body)
+        .map_err(|_| Problem::new(400, "invalid-body", "the payload is not in base64"))?;
+    let timeout = Duration::from_millis(asked.timeout_ms).min(INVOKE_MAX);
+    let result = call
+        .api
+        .invoker
+        .invoke(ServiceCall {
+            cid: CorrelationId::from_text(asked.cid.clone()),
+            service: call.params.name.clone(),
+            source: CallSource::Service(asked.by.clone()),
+            http: None,
+            caller: None,
+            data_format: if asked.is_json || body.is_empty() { "json" } else { "" },
+            merged_params: Map::new(),
+            message_wins: false,
+            body_is_json: asked.is_json,
+            body_stream: None,
+            body: body.into(),
+            deadline: tokio::time::Instant::now() + timeout,
+            deployment: None,
+            depth: asked.depth,
+            idempotent: false,
+        })
+        .await;
+    Ok(match result {
+        Ok(answer) => RelayReply {
+            status: answer.status,
+            content_type: answer.content_type,
+            body: STANDARD.encode(&answer.body),
+            is_json: answer.body_is_json,
+            ..RelayReply::default()
+        },
+        Err(error) => {
+            let (code, kind) = status_of_failure(&error);
+            RelayReply {
+                code,
+                kind: kind.to_owned(),
+                error: error.to_string(),
+                ..RelayReply::default()
+            }
+        }
     })
 }
 

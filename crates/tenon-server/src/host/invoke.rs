@@ -5,18 +5,22 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use tokio::time::Instant;
 
-use super::{Host, HostFailure, HostResult, millis, needed};
+use super::peers::Relayed;
+use super::{Host, HostFailure, HostResult, millis, needed, text};
 use crate::call::{CallSource, HostCall, HostReturn, ServiceCall};
 
 impl Host {
     /// A call like any other, one level deeper, with the same correlation id, deadline and deployment.
     pub(super) async fn invoke(&self, call: HostCall) -> HostResult {
         let service = needed(&call.request, "service")?.to_owned();
-        if service == call.service {
+        let deadline = deadline_of(&call);
+        if let Some(server) = text(&call.request, "server").filter(|server| *server != self.peers.own_name()) {
+            let relayed = Relayed::of(&call, service, deadline);
+            return self.peers.invoke(server, &relayed).await;
+        }
+        if service == call.service && text(&call.request, "server").is_none() {
             return Err(HostFailure::bad_request("a service can't invoke itself"));
         }
-        let asked = millis(&call.request, "timeout_ms").filter(|asked| *asked > Duration::ZERO);
-        let deadline = asked.map_or(call.deadline, |asked| call.deadline.min(Instant::now() + asked));
         let invoked = ServiceCall {
             cid: call.cid,
             service,
@@ -50,4 +54,10 @@ impl Host {
             body: answer.body,
         })
     }
+}
+
+/// When the caller stops waiting, or the service that it is for.
+pub(super) fn deadline_of(call: &HostCall) -> Instant {
+    let asked = millis(&call.request, "timeout_ms").filter(|asked| *asked > Duration::ZERO);
+    asked.map_or(call.deadline, |asked| call.deadline.min(Instant::now() + asked))
 }

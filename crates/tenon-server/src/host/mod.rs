@@ -9,8 +9,10 @@ mod crypto;
 mod invoke;
 mod lock;
 mod outgoing;
+mod peers;
 mod schedule;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -19,12 +21,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use tenon_control::{ControlSettings, Identity};
 use tenon_model::{Clock, InstanceId};
 use tenon_protocol::worker::Metric;
 use tenon_store::{Store, StoreError};
 use tokio::sync::Semaphore;
 
 pub(crate) use self::lock::Locks;
+use self::peers::Peers;
 use crate::background::{Background, BackgroundParts};
 use crate::call::{HostCall, HostCalls, HostReturn, ServiceError};
 use crate::invoke::Invoker;
@@ -53,6 +57,7 @@ pub(crate) struct Host {
     pub(crate) background: Arc<Background>,
     /// What services read as their configuration.
     pub(crate) user_config: Arc<UserConfig>,
+    peers: Peers,
     hashes: Semaphore,
     writer: OnceLock<ObjectWriter>,
 }
@@ -74,6 +79,10 @@ pub(crate) struct HostParts {
     pub(crate) store: Store,
     /// The cluster's key, and randomness.
     pub(crate) secrets: Secrets,
+    /// The certificate under which other servers are called.
+    pub(crate) identity: Identity,
+    /// Limits of calls to other servers.
+    pub(crate) control: ControlSettings,
     /// The wall clock.
     pub(crate) clock: Arc<dyn Clock>,
     /// The folder of user configuration.
@@ -114,6 +123,7 @@ impl Host {
             invoker,
             snapshot: parts.snapshot,
             metrics: parts.metrics,
+            peers: Peers::new(server.clone(), store.clone(), parts.identity, parts.control),
             locks: Locks::new(store.clone(), server, instance, settings.lock_ttl_max.0),
             background: Background::new(background),
             hashes: Semaphore::new(settings.hashes_max.max(1)),
@@ -137,6 +147,7 @@ impl HostCalls for Host {
         let op = call.request.get("op").and_then(Value::as_str).unwrap_or_default();
         let result = match op {
             "invoke" => self.invoke(call).await,
+            "invoke-all" => self.invoke_all(call).await,
             "invoke-async" => self.invoke_async(call).await,
             "fan-out" => self.fan_out(call).await,
             "retry-async" => self.retry_async(call).await,
@@ -169,7 +180,7 @@ impl HostCalls for Host {
 #[derive(Debug)]
 struct HostFailure {
     code: u16,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     message: String,
 }
 
@@ -177,10 +188,10 @@ struct HostFailure {
 type HostResult = Result<HostReturn, HostFailure>;
 
 impl HostFailure {
-    fn new(code: u16, kind: &'static str, message: impl Into<String>) -> Self {
+    fn new(code: u16, kind: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             code,
-            kind,
+            kind: kind.into(),
             message: message.into(),
         }
     }
@@ -213,16 +224,21 @@ impl From<StoreError> for HostFailure {
 
 impl From<ServiceError> for HostFailure {
     fn from(error: ServiceError) -> Self {
-        let (code, kind) = match &error {
-            ServiceError::NotFound(_) => (404, "NotFound"),
-            ServiceError::Busy { .. } | ServiceError::Unavailable(_) | ServiceError::Quarantined(_) => {
-                (503, "ServiceUnavailable")
-            }
-            ServiceError::Timeout => (504, "Timeout"),
-            ServiceError::WorkerDied { .. } => (502, "WorkerDied"),
-            _ => (500, "InternalServerError"),
-        };
+        let (code, kind) = status_of_failure(&error);
         Self::new(code, kind, error.to_string())
+    }
+}
+
+/// How a failed call looks to the service that made it: a status as HTTP has them, and a word.
+pub(crate) fn status_of_failure(error: &ServiceError) -> (u16, &'static str) {
+    match error {
+        ServiceError::NotFound(_) => (404, "NotFound"),
+        ServiceError::Busy { .. } | ServiceError::Unavailable(_) | ServiceError::Quarantined(_) => {
+            (503, "ServiceUnavailable")
+        }
+        ServiceError::Timeout => (504, "Timeout"),
+        ServiceError::WorkerDied { .. } => (502, "WorkerDied"),
+        _ => (500, "InternalServerError"),
     }
 }
 
