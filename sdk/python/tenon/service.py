@@ -208,12 +208,12 @@ class Service(Hooks, CallFacts):
         return self.channel
 
     def sleep(self, seconds: float = 1) -> Optional[Any]:
-        """Waits; in an `async def` service it is awaited."""
+        """Waits, until the call is cancelled at most; in an `async def` service it is awaited."""
         if self.request._task is not None:
             import asyncio
 
             return asyncio.sleep(seconds)
-        import time
+        from .sleeping import sleep
 
-        time.sleep(seconds)
+        sleep(self.request, seconds)
         return None

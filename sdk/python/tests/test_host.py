@@ -82,6 +82,13 @@ class SleepsAsync(Service):
         self.logger.info("begins")
         await self.commands.invoke(f"sleep 61.5 & echo $! > {self.request.payload['file']}; wait", timeout=50)
 
+class Naps(Service):
+    name = "naps"
+
+    def handle(self):
+        self.logger.info("naps")
+        self.sleep(60)
+
 class Limited(Service):
     name = "limited"
 
@@ -326,6 +333,14 @@ class Commands(unittest.TestCase):
                 self.assertEqual(self.worker.reply(id).status, 499)
                 self.assert_ended(pid)
                 os.remove(path)
+
+    def test_sleep_ends_when_the_call_is_cancelled(self) -> None:
+        began = len(self.worker.log_lines("naps"))
+        id = self.worker.begin("naps")
+        self.worker.wait(lambda: len(self.worker.log_lines("naps")) > began)
+        self.worker.send(Frame(protocol.CANCEL, id=id))
+        self.assertEqual(self.worker.reply(id, timeout=20).status, 499)
+        self.assertEqual(self.worker.call("sync", "self.sleep(0.01)").json(), {"got": None})
 
     def test_the_time_of_a_command_is_that_of_the_call(self) -> None:
         path = self.path()
