@@ -9,14 +9,14 @@ use crate::{install, ui};
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The scenarios (balancer, rest, start); all if none is named.
+    /// The scenarios (balancer, channels, deploy, rest, start); all if none is named.
     scenarios: Vec<String>,
     /// How often each target is measured.
     #[arg(long)]
     rounds: Option<u32>,
 }
 
-const SCENARIOS: [&str; 3] = ["balancer", "rest", "start"];
+const SCENARIOS: [&str; 5] = ["balancer", "channels", "deploy", "rest", "start"];
 
 /// Application servers that the scenario `rest` measures beside ours.
 const PYTHON_PEERS: [&str; 3] = ["granian", "fastapi", "uvicorn[standard]"];
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if wanted("rest") {
         install_python_peers()?;
     }
-    if wanted("rest") || wanted("start") {
+    if ["channels", "deploy", "rest", "start"].into_iter().any(wanted) {
         ui::build()?;
         run::run(&mut command("cargo", ["build", "--release", "--package", "tenon"]))?;
     }

@@ -118,7 +118,7 @@ pub struct ExportedDeployment {
     /// Names of its services.
     pub service_names: Vec<String>,
     /// All its files, with the lock of its requirements and their packages.
-    pub files: Vec<DeployFile>,
+    pub contents: Vec<DeployFile>,
 }
 
 /// Files to deploy.

@@ -51,7 +51,7 @@ async fn export(call: ApiCall<ExportDeployment>) -> Result<ExportedDeployment, P
     Ok(ExportedDeployment {
         summary: detail.summary,
         service_names: detail.service_names,
-        files: files.into_iter().map(encode).collect(),
+        contents: files.into_iter().map(encode).collect(),
     })
 }
 

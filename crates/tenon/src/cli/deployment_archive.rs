@@ -46,8 +46,8 @@ struct ManifestFile {
 
 /// Writes a deployment to an archive.
 pub(super) fn write(path: &Path, exported: ExportedDeployment) -> anyhow::Result<()> {
-    let mut files = Vec::with_capacity(exported.files.len());
-    for file in exported.files {
+    let mut files = Vec::with_capacity(exported.contents.len());
+    for file in exported.contents {
         let content = BASE64_STANDARD
             .decode(&file.content)
             .with_context(|| format!("{} came in another form than base64", file.path))?;
@@ -155,7 +155,7 @@ mod tests {
                 refused: Vec::new(),
             },
             service_names: vec!["crm.one".to_owned()],
-            files: files.iter().map(encode).collect(),
+            contents: files.iter().map(encode).collect(),
         }
     }
 
