@@ -49,7 +49,10 @@ struct State {
     taken_at: Instant,
     batch: u64,
     is_taking: bool,
+    /// Requests that wait for the take that runs.
     waiting: u64,
+    /// Those that waited for the last one and have not looked again yet.
+    woken: u64,
     used_at: Instant,
 }
 
@@ -88,6 +91,7 @@ impl Allotment {
                 batch: 1,
                 is_taking: false,
                 waiting: 0,
+                woken: 0,
                 used_at: now,
             }),
             takes: watch::Sender::new(0),
@@ -104,14 +108,17 @@ impl Allotment {
 
     /// Lets one request through, or says that the limit is reached.
     pub(super) async fn use_one(&self, meters: &Meters) -> Standing {
+        let mut has_waited = false;
         loop {
-            match self.next_step(meters.servers()) {
+            match self.next_step(meters.servers(), has_waited) {
                 Step::Done(standing) => return standing,
                 Step::Wait(mut takes) => {
+                    has_waited = true;
                     // The sender lives as long as this.
                     let _ = takes.changed().await;
                 }
                 Step::Take(wanted) => {
+                    has_waited = false;
                     let asked_at = Instant::now();
                     let unfinished = Unfinished(self);
                     let grant = meters.take(&self.key, self.spec, wanted).await;
@@ -135,10 +142,11 @@ impl Allotment {
         self.state().held += 1;
     }
 
-    fn next_step(&self, servers: u64) -> Step {
+    fn next_step(&self, servers: u64, has_waited: bool) -> Step {
         let now = Instant::now();
         let mut state = self.state();
         state.used_at = now;
+        state.woken = state.woken.saturating_sub(u64::from(has_waited));
         state.expire(self.spec, now);
         if state.held > 0 {
             state.held -= 1;
@@ -153,7 +161,7 @@ impl Allotment {
         }
         state.is_taking = true;
         state.adapt(self.spec, servers, now);
-        let wanted = state.batch.max(1 + std::mem::take(&mut state.waiting));
+        let wanted = state.batch.max(1 + state.woken);
         Step::Take(wanted)
     }
 
@@ -167,7 +175,10 @@ struct Unfinished<'a>(&'a Allotment);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        self.0.state().is_taking = false;
+        let mut state = self.0.state();
+        state.is_taking = false;
+        state.woken = std::mem::take(&mut state.waiting);
+        drop(state);
         self.0.takes.send_modify(|takes| *takes += 1);
     }
 }

@@ -122,7 +122,7 @@ fn channels_become_operations_with_the_models_of_their_services() {
         &services,
     );
     // Both patterns take the same paths, so they are one.
-    let path = &document["paths"]["/users/{key}"];
+    let path = &document["paths"]["/users/{id}"];
     let put = &path["put"];
     assert_eq!(
         (&put["operationId"], &put["summary"]),
@@ -155,7 +155,11 @@ fn channels_become_operations_with_the_models_of_their_services() {
         .iter()
         .map(|p| p["name"].as_str().unwrap())
         .collect();
-    assert_eq!(query, ["key", "id", "name", "lost"]);
+    assert_eq!(
+        query,
+        ["id", "id", "name", "lost"],
+        "one in the path, three in the query string"
+    );
 }
 
 #[test]
