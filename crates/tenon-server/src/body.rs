@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 /// Why a streamed body ended before its end.
@@ -17,7 +17,8 @@ pub enum BodyError {
     TooLarge(u64),
 }
 
-/// The pieces of a body, in their order; after an error comes nothing more.
+/// The pieces of a body, in their order; after an error comes nothing more. A body that ends without one is whole: whoever sends
+/// it must say so if it is not.
 pub type BodyPieces = mpsc::Receiver<Result<Bytes, BodyError>>;
 
 /// A body that is read once, by whoever takes it. Cloning shares it; the queue of its pieces is bounded, so that a reader that
@@ -34,6 +35,24 @@ impl BodyStream {
     /// The pieces, for the first who asks.
     pub fn take(&self) -> Option<BodyPieces> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl BodyStream {
+    /// The whole body behind `start`, of at most `limit` bytes.
+    pub async fn gather(&self, start: Bytes, limit: usize) -> Result<Bytes, BodyError> {
+        let Some(mut pieces) = self.take() else {
+            return Err(BodyError::CutOff("it was read before".to_owned()));
+        };
+        let mut whole = BytesMut::from(start);
+        while let Some(piece) = pieces.recv().await {
+            let piece = piece?;
+            if whole.len() + piece.len() > limit {
+                return Err(BodyError::TooLarge(limit as u64));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
     }
 }
 

@@ -12,7 +12,7 @@ use tenon_protocol::worker::Metric;
 use tokio::time::Instant;
 
 use crate::background::BackgroundKind;
-use crate::body::BodyStream;
+use crate::body::{BodyError, BodyStream};
 use crate::services::DeploymentPin;
 
 /// Who calls.
@@ -180,6 +180,9 @@ pub enum ServiceError {
     /// No workers can be had: nothing is deployed yet, or the server stops.
     #[error("no worker can take the call: {0}")]
     Unavailable(String),
+    /// The payload, or the answer, did not come whole.
+    #[error("{0}")]
+    Body(#[from] BodyError),
     /// Services invoked each other too deeply.
     #[error("services invoke each other more than {0} levels deep")]
     TooDeep(u32),

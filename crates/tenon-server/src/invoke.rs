@@ -42,7 +42,12 @@ impl Invoker {
     pub(crate) async fn invoke(&self, call: ServiceCall) -> Result<ServiceAnswer, ServiceError> {
         let caller = Caller::of(&call);
         let started = Instant::now();
-        let result = self.dispatch(call).await;
+        // Only channels can pass on an answer in pieces.
+        let must_be_whole = !matches!(call.source, CallSource::Channel(_));
+        let mut result = self.dispatch(call).await;
+        if must_be_whole && let Ok(answer) = result {
+            result = self.whole(answer).await;
+        }
         self.metrics
             .service_called(&caller.service, started.elapsed(), result.as_ref().err());
         if let Err(error) = &result {
@@ -59,6 +64,13 @@ impl Invoker {
     /// The number of the deployment that a call of this service would go to.
     pub(crate) fn deployment_of(&self, service: &str) -> Option<u64> {
         self.services.get()?.deployment_of(service)
+    }
+
+    async fn whole(&self, mut answer: ServiceAnswer) -> Result<ServiceAnswer, ServiceError> {
+        if let Some(stream) = answer.body_stream.take() {
+            answer.body = stream.gather(answer.body, self.settings.gathered_bytes_max).await?;
+        }
+        Ok(answer)
     }
 
     /// How long a service may take if its caller says nothing.

@@ -112,6 +112,7 @@ impl Metrics {
             Some(ServiceError::Raised { .. }) => "error",
             Some(ServiceError::Quarantined(_)) => "quarantined",
             Some(ServiceError::Unavailable(_)) => "unavailable",
+            Some(ServiceError::Body(_)) => "body",
             Some(ServiceError::TooDeep(_)) => "too-deep",
         };
         let known = !matches!(error, Some(ServiceError::NotFound(_)));

@@ -65,6 +65,9 @@ pub struct InvokeSettings {
     pub depth_max: u32,
     /// How long a service may take that is called from the control API or by another service, if the caller says nothing.
     pub timeout: DurationText,
+    /// How large an answer may be that a service streams to somebody who can't take it in pieces: another service, a job, the
+    /// control API.
+    pub gathered_bytes_max: usize,
     /// How many runs of jobs the server executes at a time.
     pub runs_max: u32,
     /// How long a claimed run stays this server's without a renewal.
@@ -78,6 +81,7 @@ impl Default for InvokeSettings {
         Self {
             depth_max: 32,
             timeout: DurationText::from_secs(60),
+            gathered_bytes_max: 64 << 20,
             runs_max: 64,
             run_lease: DurationText::from_secs(15),
             session_lifetime: DurationText::from_secs(12 * 3600),

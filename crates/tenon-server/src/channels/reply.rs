@@ -9,6 +9,7 @@ use tenon_model::{CorrelationId, Problem};
 use super::format;
 use super::reply_body::ReplyBody;
 use super::router::Route;
+use crate::body::BodyError;
 use crate::call::{ServiceAnswer, ServiceError};
 use crate::security::Refusal;
 
@@ -106,6 +107,8 @@ pub(super) fn failure(error: &ServiceError) -> Reply {
         ServiceError::Unavailable(_) => {
             Problem::new(503, "unavailable", "no worker can take the call now; try again later")
         }
+        ServiceError::Body(BodyError::TooLarge(_)) => Problem::new(413, "body-too-large", error.to_string()),
+        ServiceError::Body(BodyError::CutOff(_)) => Problem::new(400, "body-cut-off", error.to_string()),
         ServiceError::TooDeep(_) => Problem::new(500, "invoked-too-deep", "services invoke each other without an end"),
     };
     let mut response = problem_reply(problem);
@@ -130,6 +133,7 @@ const fn outcome(error: &ServiceError) -> Option<&'static str> {
         ServiceError::NotFound(_)
         | ServiceError::Busy { .. }
         | ServiceError::Quarantined(_)
+        | ServiceError::Body(_)
         | ServiceError::Unavailable(_) => Some("not-run"),
         ServiceError::Timeout | ServiceError::WorkerDied { .. } => Some("unknown"),
         ServiceError::Raised { .. } | ServiceError::TooDeep(_) => None,

@@ -175,6 +175,7 @@ fn invoke_problem(name: &str, error: &ServiceError) -> Problem {
         ServiceError::Raised { traceback, .. } => Problem::new(500, "service-failed", format!("{error}\n{traceback}")),
         ServiceError::Quarantined(_) => Problem::new(503, "service-quarantined", error.to_string()),
         ServiceError::Unavailable(_) => Problem::new(503, "unavailable", error.to_string()),
+        ServiceError::Body(_) => Problem::new(413, "body-too-large", error.to_string()),
         ServiceError::TooDeep(_) => Problem::new(500, "invoked-too-deep", error.to_string()),
     }
 }

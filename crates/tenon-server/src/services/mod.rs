@@ -12,6 +12,7 @@ use tenon_model::{InstanceId, Random};
 use tenon_protocol::control::ServiceSummary;
 use tenon_store::Store;
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
@@ -97,7 +98,12 @@ impl Services {
         for _ in 0..ROUTES_TRIED_MAX {
             let pin = call.deployment.get_or_insert_with(|| self.registry.pin()).clone();
             let submitted = match pin.find(&call.service) {
-                Some((pool, service)) => pool.submit(service, call),
+                Some((pool, service)) => {
+                    if !service.streams {
+                        gather(&mut call, pool.body_bytes_max()).await?;
+                    }
+                    pool.submit(service, call)
+                }
                 None => return Err(self.not_found(call.service)),
             };
             // The call has it as long as it runs; its caller may wait longer than that.
@@ -172,4 +178,15 @@ impl Services {
     pub fn deployments(&self) -> &Deployments {
         &self.deployments
     }
+}
+
+/// Reads the payload of a call to its end, for a service that does not read it in pieces.
+async fn gather(call: &mut ServiceCall, limit: usize) -> Result<(), ServiceError> {
+    if let Some(stream) = call.body_stream.take() {
+        let body = stream.gather(std::mem::take(&mut call.body), limit);
+        call.body = timeout_at(call.deadline, body)
+            .await
+            .map_err(|_| ServiceError::Timeout)??;
+    }
+    Ok(())
 }

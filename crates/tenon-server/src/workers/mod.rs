@@ -3,7 +3,7 @@
 //! - [`Pool`] is what a deployment runs on: some workers, the queue before them, and the tasks that keep both well.
 //! - `worker.rs` is one worker as the pool sees it: what it runs, and what it may still take.
 //! - `process.rs` is the operating system's side: spawning, signals, exit codes; `connection.rs` the socket; `reader.rs` what
-//!   comes out of it; `output.rs` what the worker prints.
+//!   comes out of it; `stream.rs` bodies in chunks, either way; `output.rs` what the worker prints.
 //!
 //! A call costs no task and no timer: it is written to the worker by the caller's own task, the worker's one reading task
 //! completes it, and one sweep per pool, every 20 ms while anything runs, looks after deadlines and callers that left.
@@ -18,9 +18,11 @@ mod quarantine;
 mod queue;
 mod reader;
 mod recycle;
+mod running;
 mod service;
 mod settings;
 mod start;
+mod stream;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;

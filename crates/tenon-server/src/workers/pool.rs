@@ -127,6 +127,11 @@ impl Pool {
         self.0.shared.settings.drain_timeout.0
     }
 
+    /// How large a payload may be that is not streamed.
+    pub(crate) fn body_bytes_max(&self) -> usize {
+        self.0.shared.settings.body_bytes_max
+    }
+
     /// The services, as the first worker named them.
     pub fn services(&self) -> &[Arc<ServiceEntry>] {
         &self.0.services
@@ -449,7 +454,12 @@ impl Inner {
             } else {
                 1
             };
-            if work.call.idempotent && work.retries < retries_max && work.is_wanted() {
+            if let Some(mut download) = running.download {
+                download.cut_off(&format!("the worker ended: {cause}"));
+            }
+            // A body that was read once can't be sent again.
+            if work.call.idempotent && work.call.body_stream.is_none() && work.retries < retries_max && work.is_wanted()
+            {
                 work.retries += 1;
                 tracing::info!(cid = %work.call.cid, service = %work.service.name, "the call is run again by another worker");
                 self.queue.push_front(work.service.class(), work);

@@ -11,13 +11,16 @@ use tokio::time::Instant;
 use super::service::{Class, ServiceEntry};
 use crate::call::{ServiceAnswer, ServiceCall, ServiceError};
 
+/// Answers a caller.
+pub(crate) type AnswerSender = oneshot::Sender<Result<ServiceAnswer, ServiceError>>;
+
 /// A call on its way, with the one who waits for it.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) call: ServiceCall,
     pub(crate) service: Arc<ServiceEntry>,
     /// Gone once the caller was answered.
-    pub(crate) answer: Option<oneshot::Sender<Result<ServiceAnswer, ServiceError>>>,
+    pub(crate) answer: Option<AnswerSender>,
     pub(crate) queued_at: Instant,
     /// How often a worker died while it ran this call, which was then given to another.
     pub(crate) retries: u32,

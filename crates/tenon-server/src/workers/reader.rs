@@ -16,6 +16,8 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::pool::Inner;
 use super::process;
+use super::running::Running;
+use super::stream::{Download, Frames};
 use super::worker::{HostFacts, Worker};
 use crate::call::{HostCall, HostReturn, ServiceAnswer, ServiceError};
 
@@ -91,11 +93,18 @@ async fn read_frames(inner: &Arc<Inner>, worker: &Arc<Worker>, mut buffer: Bytes
 fn handle(inner: &Arc<Inner>, worker: &Arc<Worker>, frame: Frame) -> Result<(), Violation> {
     let kind = frame.kind;
     match Message::from_frame(frame)? {
+        Message::Reply(reply) if reply.is_stream => begin_answer(inner, worker, &reply),
         Message::Reply(reply) => complete(inner, worker, &reply),
-        Message::HostCall(call) => {
-            begin_host_call(inner, worker, call);
+        Message::Chunk(chunk) => {
+            let id = chunk.id;
+            if worker.take_chunk(chunk)? {
+                end(inner, worker, id)?;
+                inner.pump_waiting();
+            }
             Ok(())
         }
+        Message::Credit { id, bytes } => worker.grant(id, bytes),
+        Message::HostCall(call) => begin_host_call(inner, worker, call),
         Message::Ping { .. } => {
             *worker
                 .ping_sent
@@ -121,17 +130,52 @@ fn handle(inner: &Arc<Inner>, worker: &Arc<Worker>, frame: Frame) -> Result<(), 
 }
 
 fn complete(inner: &Arc<Inner>, worker: &Worker, reply: &ReplyFrame) -> Result<(), Violation> {
-    let Some(mut running) = worker.complete(reply.id, &inner.shared) else {
-        tracing::debug!(worker = %worker.name, id = reply.id, "an answer to no call");
+    let Some(mut running) = end(inner, worker, reply.id)? else {
         return Ok(());
+    };
+    if running.download.is_some() {
+        return Err(Violation::Malformed {
+            kind: Kind::Reply,
+            part: "number: it is the second one of its request",
+            source: None,
+        });
+    }
+    let answer = answer(inner, reply);
+    inner.pump_waiting();
+    running.work.finish(answer?);
+    Ok(())
+}
+
+/// A call has ended; none if the worker does not have it.
+fn end(inner: &Inner, worker: &Worker, id: u64) -> Result<Option<Running>, Violation> {
+    let Some(running) = worker.complete(id, &inner.shared) else {
+        worker.stray(Kind::Reply)?;
+        return Ok(None);
     };
     running.work.service.learn(running.busy(Instant::now()));
     if let Some(call_id) = running.call_id() {
         inner.host.call_ended(call_id);
     }
-    let answer = answer(inner, reply);
-    inner.pump_waiting();
-    running.work.finish(answer?);
+    Ok(Some(running))
+}
+
+/// An answer has begun whose rest comes in chunks.
+fn begin_answer(inner: &Arc<Inner>, worker: &Worker, reply: &ReplyFrame) -> Result<(), Violation> {
+    let mut answer = answer(inner, reply)?;
+    let Ok(answered) = &mut answer else {
+        return Err(Violation::Malformed {
+            kind: Kind::Reply,
+            part: "flags: an exception does not go on in chunks",
+            source: None,
+        });
+    };
+    let frames = Frames::new(reply.id, &worker.connection, &inner.shared);
+    let (download, body, passing) = Download::new(frames, inner.ended.clone());
+    answered.body_stream = Some(body);
+    if let Some(caller) = worker.begin_answer(reply.id, download)? {
+        inner.shared.tasks.spawn(passing);
+        let _ = caller.send(answer);
+    }
     Ok(())
 }
 
@@ -170,9 +214,10 @@ fn answer(inner: &Inner, reply: &ReplyFrame) -> Result<Result<ServiceAnswer, Ser
     Ok(Ok(answer))
 }
 
-fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame) {
+fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame) -> Result<(), Violation> {
     let (id, number) = (call.id, call.call);
     let Some(facts) = worker.host_call_begins(id) else {
+        worker.stray(Kind::HostCall)?;
         send_return(
             inner,
             worker,
@@ -180,7 +225,7 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
             number,
             refusal(410, "Cancelled", "nobody waits for this call any more"),
         );
-        return;
+        return Ok(());
     };
     if inner.host_calls.fetch_add(1, Ordering::Relaxed) >= inner.shared.settings.host_calls_max {
         inner.host_calls.fetch_sub(1, Ordering::Relaxed);
@@ -192,7 +237,7 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
             number,
             refusal(503, "Busy", "the worker has too many host calls open"),
         );
-        return;
+        return Ok(());
     }
     // Everything that can be asked for now takes input or output: somebody else should read the socket meanwhile.
     let later = Frame {
@@ -213,6 +258,7 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
         worker.host_call_ends(id);
         send_return(&inner, &worker, id, number, answer);
     });
+    Ok(())
 }
 
 async fn ask_host(inner: &Inner, facts: HostFacts, call: HostCallFrame) -> HostReturn {

@@ -6,22 +6,29 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tenon_model::CorrelationId;
-use tenon_protocol::worker::{Frame, Kind, Limits, Message, RequestHead, encode, encode_head, encode_request};
+use tenon_protocol::worker::{
+    ChunkFrame, Frame, Kind, Limits, Message, RequestHead, Violation, encode, encode_head, encode_request,
+};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::metadata::Metadata;
-use super::queue::Work;
+use super::queue::{AnswerSender, Work};
 use super::recycle::Life;
+use super::running::{Running, Slots};
 use super::service::{Class, ServiceEntry};
 use super::settings::WorkerSettings;
+use super::stream::{Download, Upload};
 use crate::call::ServiceError;
 use crate::services::DeploymentPin;
 
 /// A call that runs this long without asking the platform for anything belongs to a slow service.
 const SLOW_AFTER: Duration = Duration::from_millis(100);
+
+/// So many frames for calls that it does not have a worker may send.
+const STRAYS_MAX: u32 = 100;
 
 /// Where the id stands in an encoded frame.
 const ID_BYTES: std::ops::Range<usize> = 16..24;
@@ -88,54 +95,10 @@ pub(crate) struct Worker {
     on_threads: AtomicU32,
     /// Calls that asked the platform for something.
     host_callers: AtomicU32,
+    /// Frames that came for calls which the worker does not have.
+    strays: AtomicU32,
     accepting: AtomicBool,
     last_used: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Slots {
-    entries: Vec<Slot>,
-    free: Vec<u32>,
-    total: usize,
-    closing: bool,
-}
-
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    running: Option<Running>,
-}
-
-/// A call that the worker has.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) work: Box<Work>,
-    pub(crate) started: Instant,
-    class: Class,
-    cancelled_at: Option<Instant>,
-    host_calls: u32,
-    /// Its number among all calls of the server; none as long as it has not asked the platform for anything.
-    call_id: Option<NonZeroU64>,
-    /// Since when it waits for the platform.
-    waits_since: Option<Instant>,
-    /// How long it has waited for the platform before that.
-    waited: Duration,
-}
-
-impl Running {
-    /// Its number among all calls of the server, if it asked the platform for anything.
-    pub(crate) fn call_id(&self) -> Option<u64> {
-        self.call_id.map(NonZeroU64::get)
-    }
-
-    /// How long its own code has run, one way or another.
-    pub(crate) fn busy(&self, now: Instant) -> Duration {
-        let waits = self
-            .waits_since
-            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        now.saturating_duration_since(self.started)
-            .saturating_sub(self.waited + waits)
-    }
 }
 
 /// What a host call inherits from the call that makes it.
@@ -191,6 +154,7 @@ impl Worker {
             running: [const { AtomicU32::new(0) }; 3],
             on_threads: AtomicU32::new(0),
             host_callers: AtomicU32::new(0),
+            strays: AtomicU32::new(0),
             accepting: AtomicBool::new(true),
             last_used: AtomicU64::new(0),
         }
@@ -235,7 +199,7 @@ impl Worker {
             deadline_ns: shared.clock.ns(call.deadline),
             cid: call.cid.as_str(),
             body_is_json: call.body_is_json,
-            is_stream: false,
+            is_stream: call.body_stream.is_some(),
             body_bytes: call.body.len(),
         };
         let metadata = Metadata {
@@ -255,16 +219,12 @@ impl Worker {
         if slots.closing {
             return Err(work);
         }
-        let id = slots.insert(Running {
-            work,
-            started: Instant::now(),
-            class,
-            cancelled_at: None,
-            host_calls: 0,
-            call_id: None,
-            waits_since: None,
-            waited: Duration::ZERO,
-        });
+        let stream = work.call.body_stream.clone();
+        let id = slots.insert(Running::new(work, class));
+        let upload = stream.map(|stream| Upload::new(id, stream, &self.connection, shared));
+        if let (Some((upload, _)), Some(running)) = (&upload, slots.get(id)) {
+            running.upload = Some(upload.clone());
+        }
         drop(slots);
         self.count(class, 1);
         self.life.count();
@@ -272,6 +232,9 @@ impl Worker {
         bytes[ID_BYTES].copy_from_slice(&id.to_le_bytes());
         // A worker that is gone is noticed by its reader, which then looks after the call.
         let _ = self.connection.send(bytes, body, &shared.tasks);
+        if let Some((_, sending)) = upload {
+            shared.tasks.spawn(sending);
+        }
         Ok(())
     }
 
@@ -291,6 +254,50 @@ impl Worker {
             self.send_bare(Kind::Drain, 0, shared);
         }
         Some(running)
+    }
+
+    /// Notes that the answer of a call has begun whose rest comes in chunks, and gives what tells its caller.
+    pub(crate) fn begin_answer(&self, id: u64, download: Download) -> Result<Option<AnswerSender>, Violation> {
+        let mut slots = self.lock();
+        let Some(running) = slots.get(id) else {
+            drop(slots);
+            return self.stray(Kind::Reply).map(|()| None);
+        };
+        if running.download.is_some() {
+            return Err(wrong(Kind::Reply, "number: it is the second one of its request"));
+        }
+        running.download = Some(download);
+        Ok(running.work.answer.take())
+    }
+
+    /// Takes a piece of an answer. True if it was the last one.
+    pub(crate) fn take_chunk(&self, chunk: ChunkFrame) -> Result<bool, Violation> {
+        let mut slots = self.lock();
+        match slots.get(chunk.id).map(|running| running.download.as_mut()) {
+            Some(Some(download)) => download.take(chunk),
+            Some(None) => Err(wrong(Kind::Chunk, "place: no answer has begun")),
+            None => {
+                drop(slots);
+                self.stray(Kind::Chunk).map(|()| false)
+            }
+        }
+    }
+
+    /// The worker has read more of a request. Late grants are nothing unusual: the call may have ended meanwhile.
+    pub(crate) fn grant(&self, id: u64, bytes: u32) -> Result<(), Violation> {
+        match self.lock().get(id).and_then(|running| running.upload.as_ref()) {
+            Some(upload) => upload.grant(bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes a frame for a call that the worker does not have; a few are forgiven.
+    pub(crate) fn stray(&self, kind: Kind) -> Result<(), Violation> {
+        tracing::debug!(worker = %self.name, "a {kind:?} frame for no call");
+        if self.strays.fetch_add(1, Ordering::Relaxed) < STRAYS_MAX {
+            return Ok(());
+        }
+        Err(wrong(kind, "request: too many are for none that it has"))
     }
 
     /// Notes that a call waits for the platform; none if there is no such call.
@@ -341,18 +348,15 @@ impl Worker {
         let mut swept = Swept::default();
         let mut cancelled = Vec::new();
         let mut slots = self.lock();
-        for (index, slot) in slots.entries.iter_mut().enumerate() {
-            let Some(running) = &mut slot.running else {
-                continue;
-            };
+        for (id, running) in slots.iter_mut() {
             if let Some(at) = running.cancelled_at {
                 if now.duration_since(at) >= shared.settings.cancel_grace.0 {
                     swept.stuck.push(running.work.service.clone());
                 }
-            } else if now >= running.work.call.deadline || !running.work.is_wanted() {
-                running.work.finish(Err(ServiceError::Timeout));
+            } else if now >= running.work.call.deadline || !running.is_wanted() {
+                running.time_out();
                 running.cancelled_at = Some(now);
-                cancelled.push(slot_id(index, slot.generation));
+                cancelled.push(id);
             }
             if running.class == Class::Fast && running.host_calls == 0 && running.busy(now) > SLOW_AFTER {
                 running.class = Class::Slow;
@@ -386,12 +390,7 @@ impl Worker {
         self.accepting.store(false, Ordering::SeqCst);
         let mut slots = self.lock();
         slots.closing = true;
-        slots.total = 0;
-        slots
-            .entries
-            .iter_mut()
-            .filter_map(|slot| slot.running.take())
-            .collect()
+        slots.take_all()
     }
 
     /// How many calls it has.
@@ -442,48 +441,11 @@ impl Worker {
     }
 }
 
-impl Slots {
-    fn insert(&mut self, running: Running) -> u64 {
-        self.total += 1;
-        let index = self.free.pop().map_or(self.entries.len(), |index| index as usize);
-        if index == self.entries.len() {
-            self.entries.push(Slot {
-                generation: 0,
-                running: None,
-            });
-        }
-        let slot = &mut self.entries[index];
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.running = Some(running);
-        slot_id(index, slot.generation)
+/// A frame that is not as the protocol has it.
+fn wrong(kind: Kind, part: &'static str) -> Violation {
+    Violation::Malformed {
+        kind,
+        part,
+        source: None,
     }
-
-    fn get(&mut self, id: u64) -> Option<&mut Running> {
-        let (index, generation) = split_id(id);
-        let slot = self.entries.get_mut(index)?;
-        if slot.generation == generation {
-            slot.running.as_mut()
-        } else {
-            None
-        }
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Running> {
-        self.get(id)?;
-        let (index, _) = split_id(id);
-        let running = self.entries[index].running.take();
-        self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
-        self.total -= 1;
-        running
-    }
-}
-
-/// An id is the slot's number and how often the slot was used, so that a late answer never completes another call.
-fn slot_id(index: usize, generation: u32) -> u64 {
-    (u64::from(generation) << 32) | index as u64
-}
-
-fn split_id(id: u64) -> (usize, u32) {
-    let index = usize::try_from(id & u64::from(u32::MAX)).unwrap_or(usize::MAX);
-    (index, u32::try_from(id >> 32).unwrap_or(u32::MAX))
 }
