@@ -3,29 +3,32 @@
 import asyncio
 import threading
 from collections import deque
-from typing import Any, Awaitable, Callable, Deque, Tuple
+from typing import Any, Awaitable, Callable, Deque, Optional, Tuple
 
 from . import protocol
 from .context import Request
 from .current import CURRENT
+from .entry import Reply
 from .errors import Cancelled
 from .host import Convert, HostReturn
+from .protocol import FLAG_STREAM
 from .replies import error_reply, refusal
+from .streams import Expect, Head, OutputStream, async_pieces_of, close_async, parts_of
 
 
 class AsyncWaiter:
-    """A host call of a task, until its answer is there."""
+    """What a task waits for, until it is there."""
 
     __slots__ = ("_future", "_loop")
 
-    def __init__(self, loop: "Loop", future: "asyncio.Future[HostReturn]") -> None:
+    def __init__(self, loop: "Loop", future: "asyncio.Future[Any]") -> None:
         self._loop = loop
         self._future = future
 
-    def deliver(self, answer: HostReturn) -> None:
+    def deliver(self, answer: Any) -> None:
         self._loop.post(self._set, answer)
 
-    def _set(self, answer: HostReturn) -> None:
+    def _set(self, answer: Any) -> None:
         if not self._future.done():
             self._future.set_result(answer)
 
@@ -89,7 +92,35 @@ class Loop:
             reply = error_reply(request, Cancelled() if request.cancelled else error)
         except BaseException as error:
             reply = error_reply(request, error)
-        self._runtime.reply(request, reply)
+        if reply[1] & FLAG_STREAM:
+            await self._reply_in_pieces(request, reply)
+        else:
+            self._runtime.reply(request, reply)
+
+    async def _reply_in_pieces(self, request: Request, reply: Reply) -> None:
+        """Sends an answer piece by piece. Pieces that are not awaited hold up the other tasks while they are made."""
+        code, flags, tail, value = reply
+        output = OutputStream(self._runtime.send, request, Head(code, flags, tail))
+        failure: Optional[BaseException] = None
+        try:
+            async for piece in async_pieces_of(value):
+                for part in parts_of(piece):
+                    if request.cancelled:
+                        raise Cancelled()
+                    while not output.try_send(part):
+                        await self.wait(output.expect)
+        except asyncio.CancelledError as error:
+            failure = Cancelled() if request.cancelled else error
+        except BaseException as error:
+            failure = error
+        failure = await close_async(value) or failure
+        self._runtime.end_in_pieces(request, output, failure)
+
+    async def wait(self, expect: Expect) -> None:
+        """Waits until a waiter is delivered to, unless what is expected is there already."""
+        future: "asyncio.Future[Any]" = self._loop.create_future()
+        if expect(AsyncWaiter(self, future)):
+            await future
 
     @staticmethod
     async def _result(value: Any) -> Any:

@@ -7,6 +7,7 @@ from .bunch import Bunch, bunchify
 from .current import CURRENT
 from .errors import BadRequest
 from .protocol import FLAG_JSON, REQUEST_TAIL
+from .streams import InputStream
 
 if TYPE_CHECKING:
     from .entry import Entry
@@ -153,6 +154,8 @@ class Request:
     _has_begun = False
     _thread: Any = None
     _told: Any = None
+    _stream: Optional[InputStream] = None
+    _output: Any = None
     _service: Any = None
 
     def __init__(self, host: Any, entry: "Entry", id: int, flags: int, tail: bytes, body: bytes) -> None:
@@ -189,6 +192,13 @@ class Request:
             text = str(tail[REQUEST_TAIL.size + REQUEST_TAIL.unpack_from(tail)[1] :], "utf-8") if tail else ""
             self._metadata = payloads.loads(text) if text else {}
         return self._metadata
+
+    @property
+    def stream(self) -> InputStream:
+        """The body piece by piece, to be iterated over or read from; of any size if the service says `streams = True`."""
+        if self._stream is None:
+            self._stream = InputStream(self._host, self, self._body, True)
+        return self._stream
 
     @property
     def data_format(self) -> str:

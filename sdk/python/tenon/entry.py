@@ -8,21 +8,22 @@ from .context import _UNSET, Payload, Request, Response
 from .declare import declarations
 from .errors import MethodNotAllowed
 from .hooks import around, hooked
-from .protocol import FLAG_JSON
+from .protocol import FLAG_JSON, FLAG_STREAM
 from .service import Service
+from .streams import is_stream
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NO_PARAMS = b'"merged_params":{}'
-ASYNC_FLAG = 0x80
-"""CO_COROUTINE of a code object."""
+ASYNC_FLAGS = 0x80 | 0x200
+"""CO_COROUTINE and CO_ASYNC_GENERATOR of a code object."""
 
-Reply = Tuple[int, int, bytes, bytes]
-"""Code, flags, tail, body."""
+Reply = Tuple[int, int, bytes, Any]
+"""Code, flags, tail, body; with FLAG_STREAM, what gives its pieces is in place of the body."""
 
 
 def is_coroutine_function(function: Any) -> bool:
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return bool(code is not None and code.co_flags & ASYNC_FLAG)
+    return bool(code is not None and code.co_flags & ASYNC_FLAGS)
 
 
 def has_handler(cls: type) -> bool:
@@ -118,7 +119,7 @@ class Entry:
             payload = returned
         elif not payload and type(payload) is Payload and payload.rows() is not None:
             payload = payload.rows()
-        if self.output is not None and payload is not None and not isinstance(payload, (str, bytes)):
+        if self.output is not None and payload is not None and not isinstance(payload, (str, bytes)) and not is_stream(payload):
             payload = self.output.write(payload)
             wrapper = self.output.wrapper
             if wrapper:
@@ -141,6 +142,10 @@ class Entry:
         elif isinstance(payload, (bytes, bytearray, memoryview)):
             body = bytes(payload)
             content_type = content_type or ("application/octet-stream" if body else None)
+        elif is_stream(payload):
+            body = payload
+            flags = FLAG_STREAM
+            content_type = content_type or "application/octet-stream"
         else:
             body = payloads.dumps(payload)
             flags = FLAG_JSON

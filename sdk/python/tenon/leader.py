@@ -24,51 +24,14 @@ from .entry import Entry, Reply
 from .errors import Cancelled, ServiceMissing
 from .host import Convert, HostReturn
 from .monitor import Monitor
-from .protocol import FLAG_JSON
+from .protocol import FLAG_JSON, FLAG_STREAM
 from .replies import error_reply, refusal, status_reply, too_large_reply
+from .streams import Expect, Head, InputStream, OutputStream, close, parts_of, pieces_of
+from .threads import Thread, Waiter
 
 EXIT_BUG = 70
 
 _FIXED = protocol.FIXED_HEADER_SIZE_BYTES
-
-
-class Thread:
-    """A thread that runs handlers, or parks on its lock until it has something to do."""
-
-    def __init__(self, is_spare: bool = False) -> None:
-        self.is_spare = is_spare
-        self.lock = threading.Lock()
-        self.lock.acquire()
-        self.leads = False
-        self.job: Optional[Request] = None
-        self.ident = 0
-        self.native_id = 0
-
-
-class Waiter:
-    """A host call of a thread, until its answer is there."""
-
-    __slots__ = ("answer", "cancelled", "lock")
-
-    def __init__(self) -> None:
-        self.answer: Optional[HostReturn] = None
-        self.cancelled = False
-        self.lock = threading.Lock()
-        self.lock.acquire()
-
-    @property
-    def is_over(self) -> bool:
-        return self.answer is not None or self.cancelled
-
-    def deliver(self, answer: HostReturn) -> None:
-        if not self.is_over:
-            self.answer = answer
-            self.lock.release()
-
-    def cancel(self) -> None:
-        if not self.is_over:
-            self.cancelled = True
-            self.lock.release()
 
 
 class Runtime:
@@ -178,6 +141,8 @@ class Runtime:
         if self._draining:
             self.reply(request, status_reply(503, "the worker is draining", request.cid))
             return None
+        if flags & FLAG_STREAM:
+            request._stream = InputStream(self, request, body, False)
         self._active[id] = request
         return request
 
@@ -190,6 +155,14 @@ class Runtime:
             request = self._active.get(id)
             if request is not None:
                 self._cancel(request)
+        elif kind == protocol.CHUNK:
+            request = self._active.get(id)
+            if request is not None and request._stream is not None:
+                request._stream.deliver(flags, code, body)
+        elif kind == protocol.CREDIT:
+            request = self._active.get(id)
+            if request is not None and request._output is not None:
+                request._output.grant(call)
         elif kind == protocol.PING:
             self.send(protocol.PING, flags, code, call, id, tail, body)
         elif kind == protocol.CONFIG:
@@ -395,15 +368,68 @@ class Runtime:
     def reply(self, request: Request, reply: Reply) -> None:
         """Sends the reply of a request."""
         code, flags, tail, body = reply
+        if flags & FLAG_STREAM:
+            self._reply_in_pieces(request, code, flags, tail, body)
+            return
         if len(body) > self._body_limit or len(tail) > protocol.HEADER_LIMIT_BYTES - _FIXED:
             code, flags, tail, body = too_large_reply(request, len(body), self._body_limit)
         for stream in self._streams:
             if stream.partial_lines:
                 stream.finish()
         self.send(protocol.REPLY, flags, code, 0, request._id, tail, body)
+        self.forget(request)
+
+    def forget(self, request: Request) -> None:
+        """Notes that a request is over."""
         self._active.pop(request._id, None)
         if self._draining:
             self._exit_if_drained()
+
+    def _reply_in_pieces(self, request: Request, code: int, flags: int, tail: bytes, value: Any) -> None:
+        """Sends an answer piece by piece, as fast as its reader takes it. Until the first piece an exception is answered as usual."""
+        output = OutputStream(self.send, request, Head(code, flags, tail))
+        try:
+            for piece in pieces_of(value):
+                for part in parts_of(piece):
+                    if request.cancelled:
+                        raise Cancelled()
+                    while not output.try_send(part):
+                        self.wait(request, output.expect)
+            failure = None
+        except BaseException as error:
+            failure = error
+        failure = close(value) or failure
+        self.end_in_pieces(request, output, failure)
+
+    def end_in_pieces(self, request: Request, output: OutputStream, failure: Optional[BaseException]) -> None:
+        """Sends the end of an answer that was sent piece by piece."""
+        if failure is not None and not output.has_begun:
+            self.reply(request, error_reply(request, failure))
+            return
+        output.end(failure)
+        self.forget(request)
+
+    # Waiting.
+
+    def wait(self, request: Request, expect: Expect) -> None:
+        """Waits until a waiter is delivered to, unless what is expected is there already."""
+        if request._task is not None:
+            raise TypeError("in an async def service it is to be awaited, or iterated over with async for")
+        waiter = Waiter()
+        request._waiting = waiter
+        try:
+            if request.cancelled:
+                raise Cancelled()
+            if expect(waiter):
+                self._await(waiter, request)
+        finally:
+            request._waiting = None
+        if waiter.cancelled:
+            raise Cancelled()
+
+    async def wait_async(self, expect: Expect) -> None:
+        """The same for a task."""
+        await self._aio.wait(expect)
 
     # Host calls.
 

@@ -3,9 +3,10 @@
 What the other side has not read yet stays with its sender, apart from the window that the protocol allows.
 """
 
+import logging
 import threading
 from collections import deque
-from typing import Any, AsyncIterator, Callable, Deque, Iterator, Optional
+from typing import Any, AsyncIterator, Callable, Deque, Iterator, NamedTuple, Optional
 
 from . import protocol
 from .errors import BadRequest, Cancelled
@@ -13,6 +14,12 @@ from .protocol import CHUNK_LIMIT_BYTES, STREAM_WINDOW_BYTES, chunk_cost
 
 GRANT_BYTES = STREAM_WINDOW_BYTES // 4
 """So much is read before the server is told."""
+
+ERROR_LIMIT_BYTES = 1024
+"""So much is said of why the rest of an answer does not come."""
+
+Expect = Callable[[Any], bool]
+"""Has a waiter told of something; False if it is there already."""
 
 _NOTHING: Any = object()
 
@@ -163,12 +170,22 @@ class _Parts:
         return b"".join(self._parts)
 
 
-class OutputStream:
-    """The rest of an answer on its way to the server."""
+class Head(NamedTuple):
+    """The frame before the first piece of an answer."""
 
-    def __init__(self, send: Callable[..., None], id: int) -> None:
+    code: int
+    flags: int
+    tail: bytes
+
+
+class OutputStream:
+    """An answer on its way to the server. The frame before its pieces is sent with the first of them."""
+
+    def __init__(self, send: Callable[..., None], request: Any, head: Head) -> None:
         self._send = send
-        self._id = id
+        self._request = request
+        self._head = head
+        self.has_begun = False
         self._lock = threading.Lock()
         self._credit = STREAM_WINDOW_BYTES
         self._wanted = 0
@@ -178,21 +195,11 @@ class OutputStream:
         """The server has read so much more."""
         with self._lock:
             self._credit += size
-            waiter = None
-            if self._credit >= self._wanted:
-                waiter, self._waiter = self._waiter, None
+            if self._credit < self._wanted:
+                return
+            waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.deliver(True)
-
-    def pieces_of(self, piece: Any) -> Iterator[memoryview]:
-        """What a service gave, in parts that fit into a frame."""
-        if isinstance(piece, str):
-            piece = piece.encode()
-        elif not isinstance(piece, (bytes, bytearray, memoryview)):
-            raise TypeError(f"an answer is streamed in pieces of bytes or str, not of {type(piece).__name__}")
-        view = memoryview(piece).cast("B")
-        for start in range(0, len(view), CHUNK_LIMIT_BYTES):
-            yield view[start : start + CHUNK_LIMIT_BYTES]
 
     def try_send(self, part: memoryview) -> bool:
         """Sends a piece if there is credit for it."""
@@ -202,7 +209,8 @@ class OutputStream:
                 self._wanted = cost
                 return False
             self._credit -= cost
-        self._send(protocol.CHUNK, 0, 0, 0, self._id, b"", bytes(part))
+        self._begin()
+        self._send(protocol.CHUNK, 0, 0, 0, self._request._id, b"", bytes(part))
         return True
 
     def expect(self, waiter: Any) -> bool:
@@ -213,43 +221,89 @@ class OutputStream:
             self._waiter = waiter
             return True
 
-    def end(self) -> None:
-        """Says that nothing follows."""
-        self._send(protocol.CHUNK, protocol.FLAG_END, 0, 0, self._id)
+    def _begin(self) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            self._request._output = self
+            self._send(protocol.REPLY, self._head.flags, self._head.code, 0, self._request._id, self._head.tail)
 
-    def cut_off(self, error: BaseException) -> None:
-        """Says that the rest does not come."""
-        why = "nobody waits for it" if isinstance(error, Cancelled) else f"{type(error).__name__}: {error}"
-        body = why.encode("utf-8", "backslashreplace")[:1024]
-        self._send(protocol.CHUNK, protocol.FLAG_ERROR, 0, 0, self._id, b"", body)
+    def end(self, failure: Optional[BaseException]) -> None:
+        """Says that nothing follows, or why the rest does not."""
+        self._begin()
+        if failure is None:
+            self._send(protocol.CHUNK, protocol.FLAG_END, 0, 0, self._request._id)
+            return
+        if isinstance(failure, Cancelled):
+            why = "nobody waits for it"
+        else:
+            why = f"{type(failure).__name__}: {failure}"
+            logging.getLogger(self._request._entry.name).error("the answer was cut off: %s", why, exc_info=failure)
+        body = why.encode("utf-8", "backslashreplace")[:ERROR_LIMIT_BYTES]
+        self._send(protocol.CHUNK, protocol.FLAG_ERROR, 0, 0, self._request._id, b"", body)
 
 
 def is_stream(value: Any) -> bool:
     """Whether an answer is to be sent piece by piece: an iterator, such as a generator, or an open file."""
     kind = type(value)
-    if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
-        return True
+    return hasattr(kind, "__next__") or hasattr(kind, "__anext__") or _is_file(value)
+
+
+def _is_file(value: Any) -> bool:
+    kind = type(value)
     return hasattr(kind, "read") and hasattr(kind, "close")
 
 
-def iterator_of(value: Any) -> Iterator[Any]:
+def pieces_of(value: Any) -> Iterator[Any]:
     """The pieces of an answer."""
-    read = getattr(value, "read", None)
-    if read is None or not hasattr(value, "close"):
-        return iter(value)
-    return _read_all(read)
-
-
-def _read_all(read: Callable[[int], Any]) -> Iterator[Any]:
+    if not _is_file(value):
+        yield from value
+        return
     while True:
-        piece = read(CHUNK_LIMIT_BYTES)
+        piece = value.read(CHUNK_LIMIT_BYTES)
         if not piece:
             return
         yield piece
 
 
-def close(value: Any) -> None:
-    """Ends a generator, closes a file."""
-    end = getattr(value, "close", None)
-    if end is not None:
-        end()
+async def async_pieces_of(value: Any) -> AsyncIterator[Any]:
+    """The pieces of an answer, some of which may have to be awaited."""
+    if hasattr(value, "__anext__"):
+        async for piece in value:
+            yield piece
+    else:
+        for piece in pieces_of(value):
+            yield piece
+
+
+def parts_of(piece: Any) -> Iterator[memoryview]:
+    """A piece, in parts that fit into a frame."""
+    if isinstance(piece, str):
+        piece = piece.encode()
+    elif not isinstance(piece, (bytes, bytearray, memoryview)):
+        raise TypeError(f"an answer is sent in pieces of bytes or str, not of {type(piece).__name__}")
+    view = memoryview(piece).cast("B")
+    for start in range(0, len(view), CHUNK_LIMIT_BYTES):
+        yield view[start : start + CHUNK_LIMIT_BYTES]
+
+
+def close(value: Any) -> Optional[BaseException]:
+    """Ends a generator, closes a file; gives what that raised."""
+    try:
+        end = getattr(value, "close", None)
+        if end is not None:
+            end()
+    except BaseException as error:
+        return error
+    return None
+
+
+async def close_async(value: Any) -> Optional[BaseException]:
+    """The same for what may have to be awaited."""
+    try:
+        end = getattr(value, "aclose", None)
+        if end is not None:
+            await end()
+            return None
+    except BaseException as error:
+        return error
+    return close(value)
