@@ -36,9 +36,7 @@ impl BodyStream {
     pub fn take(&self) -> Option<BodyPieces> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
 
-impl BodyStream {
     /// The whole body behind `start`, of at most `limit` bytes.
     pub async fn gather(&self, start: Bytes, limit: usize) -> Result<Bytes, BodyError> {
         let Some(mut pieces) = self.take() else {

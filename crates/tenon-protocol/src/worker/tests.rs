@@ -475,4 +475,168 @@ proptest! {
         }
         prop_assert!(bytes.capacity() <= 2 * (before + LENGTHS_BYTES + LIMITS.header_bytes + LIMITS.body_bytes));
     }
+
+    #[test]
+    fn golden_frames_with_wrong_bytes_are_refused_or_understood_wherever_they_are_split(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in any::<prop::sample::Index>(),
+        splits in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+    ) {
+        let messages = golden_messages();
+        let (_, _, message) = &messages[which.index(messages.len())];
+        let mut wire = BytesMut::new();
+        encode(&message.clone().into_frame(), &mut wire, &LIMITS).unwrap();
+        for (at, byte) in changes {
+            let at = at.index(wire.len());
+            wire[at] = byte;
+        }
+        wire.truncate(wire.len() - cut.index(4));
+        let whole = read_in_pieces(&wire, &[]);
+        let splits: Vec<usize> = splits.iter().map(|split| split.index(wire.len() + 1)).collect();
+        prop_assert_eq!(&whole, &read_in_pieces(&wire, &splits));
+        // What was understood says itself again.
+        for message in whole.0 {
+            let mut again = BytesMut::new();
+            encode(&message.clone().into_frame(), &mut again, &LIMITS).unwrap();
+            let frame = decode(&mut again, &LIMITS).unwrap().unwrap();
+            prop_assert_eq!(Message::from_frame(frame).unwrap(), message);
+        }
+    }
+}
+
+/// What comes out of some bytes that arrive in pieces: messages, and the violation that ended them.
+fn read_in_pieces(wire: &[u8], splits: &[usize]) -> (Vec<Message>, Option<String>) {
+    let mut splits = splits.to_vec();
+    splits.extend([0, wire.len()]);
+    splits.sort_unstable();
+    let (mut buffer, mut messages) = (BytesMut::new(), Vec::new());
+    for piece in splits.windows(2).map(|ends| &wire[ends[0]..ends[1]]) {
+        buffer.extend_from_slice(piece);
+        loop {
+            match decode(&mut buffer, &LIMITS).and_then(|frame| frame.map(Message::from_frame).transpose()) {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(violation) => return (messages, Some(violation.to_string())),
+            }
+        }
+    }
+    (messages, None)
+}
+
+/// Frames that break the protocol, each with what is said of it. They are kept as files, `hostile/NAME.bin`, for other
+/// implementations and as the seeds of a fuzzer.
+fn hostile_frames() -> Vec<(&'static str, Bytes, &'static str)> {
+    let frame = |frame: Frame| {
+        let limits = Limits {
+            header_bytes: 1 << 20,
+            body_bytes: 1 << 20,
+        };
+        let mut bytes = BytesMut::new();
+        encode(&frame, &mut bytes, &limits).unwrap();
+        bytes.freeze()
+    };
+    let with_tail = |kind, tail: &'static [u8]| {
+        frame(Frame {
+            tail: Bytes::from_static(tail),
+            ..Frame::bare(kind, 1)
+        })
+    };
+    let with_body = |kind, body: &'static [u8]| {
+        frame(Frame {
+            body: Bytes::from_static(body),
+            ..Frame::bare(kind, 1)
+        })
+    };
+    vec![
+        (
+            "header-too-long",
+            Bytes::from_static(b"\xff\xff\xff\xff\0\0\0\0"),
+            "header of 4294967295",
+        ),
+        (
+            "header-too-short",
+            Bytes::from_static(b"\x0f\0\0\0\0\0\0\0"),
+            "fewer than 16",
+        ),
+        (
+            "body-too-long",
+            Bytes::from_static(b"\x10\0\0\0\xff\xff\xff\xff"),
+            "body of 4294967295",
+        ),
+        (
+            "kind-unknown",
+            Bytes::from_static(b"\x10\0\0\0\0\0\0\0\x0e"),
+            "unknown kind 14",
+        ),
+        ("request-tail-short", with_tail(Kind::Request, b"123456789"), "tail"),
+        (
+            "request-cid-short",
+            with_tail(Kind::Request, b"12345678\x05\x00abcd"),
+            "correlation id",
+        ),
+        ("host-call-tail", with_tail(Kind::HostCall, b"[1]"), "tail"),
+        ("host-call-deep", with_tail(Kind::HostCall, &[b'['; 3000]), "tail"),
+        ("log-body", with_body(Kind::Log, b"{\"level\":\xff}"), "body"),
+        (
+            "metric-kind",
+            with_body(Kind::Metric, b"{\"name\":\"a\",\"kind\":\"sum\",\"value\":1}"),
+            "body",
+        ),
+        (
+            "metric-number",
+            with_body(Kind::Metric, b"{\"name\":\"a\",\"kind\":\"gauge\",\"value\":1e999}"),
+            "body",
+        ),
+        ("hello-body", with_body(Kind::Hello, b"{}"), "body"),
+        (
+            "hello-version",
+            with_body(Kind::Hello, b"{\"protocol\":9,\"pid\":1}"),
+            "version 9",
+        ),
+        ("chunk-empty", with_body(Kind::Chunk, b""), "length"),
+        (
+            "chunk-too-long",
+            with_body(Kind::Chunk, &[0; CHUNK_BYTES_MAX + 1]),
+            "length",
+        ),
+    ]
+}
+
+#[test]
+fn hostile_frames_are_refused_wherever_they_are_split() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("hostile");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let limits = Limits {
+        body_bytes: 1 << 20,
+        ..LIMITS
+    };
+    for (name, bytes, expected) in hostile_frames() {
+        let file = folder.join(format!("{name}.bin"));
+        if update {
+            fs::write(&file, &bytes).unwrap();
+        }
+        assert_eq!(
+            fs::read(&file).unwrap(),
+            bytes,
+            "{name}.bin; UPDATE_GOLDEN=1 writes it anew"
+        );
+        for split in 0..bytes.len().min(64) {
+            let mut buffer = BytesMut::from(&bytes[..split]);
+            let first = decode(&mut buffer, &limits);
+            let refused = match first {
+                Err(violation) => violation,
+                Ok(frame) => {
+                    assert!(frame.is_none(), "{name}: a frame after {split} bytes");
+                    buffer.extend_from_slice(&bytes[split..]);
+                    let frame = decode(&mut buffer, &limits);
+                    match frame.and_then(|frame| Message::from_frame(frame.expect("a whole frame"))) {
+                        Err(violation) => violation,
+                        Ok(message) => panic!("{name}: {message:?}"),
+                    }
+                }
+            };
+            assert!(refused.to_string().contains(expected), "{name}: {refused}");
+        }
+    }
 }

@@ -23,10 +23,14 @@ mod service;
 mod settings;
 mod start;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 mod user;
+#[cfg(test)]
+mod violation_tests;
 mod worker;
 
 pub use pool::{Pool, PoolParts, WorkerStatus};

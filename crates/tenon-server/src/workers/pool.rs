@@ -444,29 +444,25 @@ impl Inner {
         }
         // Who has answered the least is the likeliest to have ended the worker; the others only happened to be there.
         let least = left.iter().map(|running| running.work.service.completed()).min();
-        for running in left {
+        for mut running in left {
             if let Some(call_id) = running.call_id() {
                 self.host.call_ended(call_id);
             }
-            let mut work = running.work;
+            let work = &running.work;
             let retries_max = if Some(work.service.completed()) > least {
                 self.shared.settings.bystander_retries_max
             } else {
                 1
             };
-            if let Some(mut download) = running.download {
-                download.cut_off(&format!("the worker ended: {cause}"));
-            }
             // A body that was read once can't be sent again.
-            if work.call.idempotent && work.call.body_stream.is_none() && work.retries < retries_max && work.is_wanted()
-            {
+            let can_repeat = work.call.idempotent && work.call.body_stream.is_none();
+            if can_repeat && work.retries < retries_max && work.is_wanted() {
+                let mut work = running.work;
                 work.retries += 1;
                 tracing::info!(cid = %work.call.cid, service = %work.service.name, "the call is run again by another worker");
                 self.queue.push_front(work.service.class(), work);
             } else {
-                work.finish(Err(ServiceError::WorkerDied {
-                    cause: cause.to_owned(),
-                }));
+                running.fail(cause);
             }
         }
         self.pump_waiting();

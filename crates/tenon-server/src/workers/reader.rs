@@ -56,7 +56,7 @@ pub(crate) async fn watch(
 pub(crate) async fn read(inner: Arc<Inner>, worker: Arc<Worker>, buffer: BytesMut, ended: oneshot::Receiver<String>) {
     let violation = read_frames(&inner, &worker, buffer).await.err();
     if let Some(violation) = &violation {
-        worker.kill(format!("it broke the protocol: {violation}"));
+        worker.kill(broken(violation));
     }
     let mut ended = ended;
     let cause = if let Ok(cause) = timeout(LAST_WORDS, &mut ended).await {
@@ -66,6 +66,10 @@ pub(crate) async fn read(inner: Arc<Inner>, worker: Arc<Worker>, buffer: BytesMu
         ended.await
     };
     inner.worker_ended(&worker, &cause.unwrap_or_else(|_| "the server stops".to_owned()));
+}
+
+fn broken(violation: &Violation) -> String {
+    format!("it broke the protocol: {violation}")
 }
 
 async fn read_frames(inner: &Arc<Inner>, worker: &Arc<Worker>, mut buffer: BytesMut) -> Result<(), Violation> {
@@ -133,16 +137,23 @@ fn complete(inner: &Arc<Inner>, worker: &Worker, reply: &ReplyFrame) -> Result<(
     let Some(mut running) = end(inner, worker, reply.id)? else {
         return Ok(());
     };
-    if running.download.is_some() {
-        return Err(Violation::Malformed {
+    let answer = if running.download.is_some() {
+        Err(Violation::Malformed {
             kind: Kind::Reply,
             part: "number: it is the second one of its request",
             source: None,
-        });
-    }
-    let answer = answer(inner, reply);
+        })
+    } else {
+        answer(inner, reply)
+    };
     inner.pump_waiting();
-    running.work.finish(answer?);
+    match answer {
+        Ok(answer) => running.work.finish(answer),
+        Err(violation) => {
+            running.fail(&broken(&violation));
+            return Err(violation);
+        }
+    }
     Ok(())
 }
 

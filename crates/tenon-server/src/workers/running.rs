@@ -68,6 +68,16 @@ impl Running {
         }
     }
 
+    /// Tells whoever waits for its answer, or for the rest of it, how its worker ended.
+    pub(crate) fn fail(&mut self, cause: &str) {
+        match &mut self.download {
+            Some(download) => download.cut_off(&format!("the worker ended: {cause}")),
+            None => self.work.finish(Err(ServiceError::WorkerDied {
+                cause: cause.to_owned(),
+            })),
+        }
+    }
+
     /// Tells whoever waits for its answer, or for the rest of it, that its time is up.
     pub(crate) fn time_out(&mut self) {
         match &mut self.download {

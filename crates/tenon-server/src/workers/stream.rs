@@ -193,21 +193,24 @@ impl Download {
             part,
             source: None,
         };
-        let (ends, is_error) = (chunk.ends(), chunk.is_error);
-        let left = self.credit.load(Ordering::SeqCst).checked_sub(chunk.cost());
-        if left.is_none() {
+        let ends = chunk.ends();
+        let has_credit = self.credit.load(Ordering::SeqCst) >= chunk.cost();
+        if !has_credit {
             return Err(over("length: it is beyond the credit"));
         }
         self.credit.fetch_sub(chunk.cost(), Ordering::SeqCst);
-        if is_error {
+        if chunk.is_error {
             self.cut_off(&String::from_utf8_lossy(&chunk.body));
         } else if let Some(pieces) = &self.pieces
             && !chunk.body.is_empty()
+            // Its capacity is that of the credit. A reader that left is noticed by the sweep.
+            && let Err(mpsc::error::TrySendError::Full(_)) = pieces.try_send(Ok(chunk.body))
         {
-            // Its capacity is that of the credit; a reader that left is noticed by the sweep.
-            if let Err(mpsc::error::TrySendError::Full(_)) = pieces.try_send(Ok(chunk.body)) {
-                return Err(over("number: there are too many"));
-            }
+            return Err(over("number: there are too many"));
+        }
+        if ends {
+            // The end of the queue is the end of the body.
+            self.pieces = None;
         }
         Ok(ends)
     }
@@ -220,6 +223,13 @@ impl Download {
     }
 }
 
+/// What is dropped before its end was cut off: a body that just ends would look whole.
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.cut_off("the worker ended");
+    }
+}
+
 /// Hands the pieces to their reader, and gives the worker credit for those that it took.
 async fn pass_on(
     mut received: mpsc::Receiver<Result<Bytes, BodyError>>,
@@ -228,7 +238,7 @@ async fn pass_on(
     credit: Arc<AtomicUsize>,
     ended: CancellationToken,
 ) {
-    // There is always room for saying that the rest does not come: a body that just ends would look whole.
+    // There is always room for saying that the rest does not come.
     let Ok(last_word) = reader.clone().reserve_owned().await else {
         return;
     };

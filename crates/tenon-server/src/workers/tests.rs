@@ -1,12 +1,15 @@
 //! The pool with real Python workers.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tenon_model::{CorrelationId, DurationText};
+use tenon_protocol::worker::Metric;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
 
@@ -92,8 +95,14 @@ class Async(Service):
 
 /// Answers every host call with what was asked.
 #[derive(Debug, Default)]
-struct Mirror {
+pub(crate) struct Mirror {
     calls: AtomicUsize,
+    /// The calls that asked for something and have ended.
+    pub(crate) ended: Mutex<Vec<u64>>,
+    /// What services measured.
+    pub(crate) metrics: Mutex<Vec<Metric>>,
+    /// The user configuration.
+    pub(crate) configuration: Mutex<Option<Bytes>>,
 }
 
 #[async_trait]
@@ -109,21 +118,38 @@ impl HostCalls for Mirror {
             body: Bytes::from(body.to_string()),
         }
     }
+
+    fn call_ended(&self, call_id: u64) {
+        self.ended.lock().unwrap().push(call_id);
+    }
+
+    fn configuration(&self) -> Option<Bytes> {
+        self.configuration.lock().unwrap().clone()
+    }
+
+    fn metric(&self, metric: Metric) {
+        self.metrics.lock().unwrap().push(metric);
+    }
 }
 
 pub(crate) fn sdk() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/python/tenon_worker.py")
 }
 
-struct Bench {
-    pool: Pool,
+pub(crate) struct Bench {
+    pub(crate) pool: Pool,
     dir: tempfile::TempDir,
-    host: std::sync::Arc<Mirror>,
+    pub(crate) host: std::sync::Arc<Mirror>,
 }
 
 async fn bench(change: impl FnOnce(&mut WorkerSettings)) -> Bench {
+    bench_of(SERVICES, change).await
+}
+
+/// A pool of two workers that have these services.
+pub(crate) async fn bench_of(services: &str, change: impl FnOnce(&mut WorkerSettings)) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("services.py"), SERVICES).unwrap();
+    std::fs::write(dir.path().join("services.py"), services).unwrap();
     let mut settings = WorkerSettings {
         workers: 2,
         ping_every: DurationText::from_millis(200),
@@ -184,16 +210,19 @@ pub(crate) fn service_call(service: &str, payload: &Value) -> ServiceCall {
 
 impl Bench {
     async fn call(&self, call: ServiceCall) -> Result<Value, ServiceError> {
-        let service = self.pool.service(&call.service).unwrap().clone();
-        let answer = self.pool.submit(&service, call).expect("the pool is open");
-        let answer = timeout(Duration::from_secs(30), answer)
-            .await
-            .expect("an answer")
-            .unwrap();
-        answer.map(|answer| json_of(&answer))
+        self.answer(call).await.map(|answer| json_of(&answer))
     }
 
-    async fn invoke(&self, service: &str, payload: Value) -> Result<Value, ServiceError> {
+    pub(crate) async fn answer(&self, call: ServiceCall) -> Result<ServiceAnswer, ServiceError> {
+        let service = self.pool.service(&call.service).unwrap().clone();
+        let answer = self.pool.submit(&service, call).expect("the pool is open");
+        timeout(Duration::from_secs(30), answer)
+            .await
+            .expect("an answer")
+            .unwrap()
+    }
+
+    pub(crate) async fn invoke(&self, service: &str, payload: Value) -> Result<Value, ServiceError> {
         self.call(service_call(service, &payload)).await
     }
 
@@ -277,6 +306,12 @@ async fn host_calls_reach_the_platform_and_return() {
         );
     }
     assert_eq!(bench.host.calls.load(Ordering::SeqCst), 40);
+    let ended: HashSet<u64> = bench.host.ended.lock().unwrap().iter().copied().collect();
+    assert_eq!(
+        ended.len(),
+        40,
+        "each call that asked for something is reported once when it ends"
+    );
     bench.pool.kill().await;
 }
 
