@@ -25,14 +25,14 @@ struct Line {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Total {
+struct Answer {
     order: u64,
     customer: String,
     total: f64,
 }
 
-async fn order(_: Context, order: Order) -> Result<Total, Error> {
-    Ok(Total {
+async fn order(_: Context, order: Order) -> Result<Answer, Error> {
+    Ok(Answer {
         order: order.id,
         customer: order.customer.name,
         total: order.lines.iter().map(|line| line.quantity * line.price).sum(),

@@ -32,7 +32,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
-struct Total {
+struct Answer {
     order: u64,
     customer: String,
     total: f64,
@@ -50,7 +50,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         *refused.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(refused);
     };
-    let total = Total {
+    let total = Answer {
         order: order.id,
         customer: order.customer.name,
         total: order.lines.iter().map(|line| line.quantity * line.price).sum(),

@@ -133,7 +133,7 @@ impl Context {
     /// Waits for a future in a [`Service::blocking`](crate::Service::blocking) handler, or within
     /// [`spawn_blocking`](Context::spawn_blocking). In an async handler it panics; `.await` is what is meant there.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        tokio::runtime::Handle::current().block_on(future)
+        tokio::runtime::Handle::current().block_on(self.scope(future))
     }
 
     /// Runs a future as part of this call: what it logs has the call's correlation id. For tasks that a handler spawns.

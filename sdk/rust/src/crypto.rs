@@ -45,7 +45,7 @@ struct Described {
 impl Crypto {
     /// Data, encrypted and authenticated, as text.
     pub async fn encrypt(&self, data: impl AsRef<[u8]>) -> Result<String, HostError> {
-        self.ask("encrypt", data.as_ref()).await.map(text)
+        self.ask("encrypt", data.as_ref()).await.map(|body| text(&body))
     }
 
     /// What was encrypted. An error if it was not encrypted by this cluster.
@@ -55,7 +55,7 @@ impl Crypto {
 
     /// The argon2id hash of a password or another secret, to be stored in its place.
     pub async fn hash(&self, secret: impl AsRef<[u8]>) -> Result<String, HostError> {
-        self.ask("hash", secret.as_ref()).await.map(text)
+        self.ask("hash", secret.as_ref()).await.map(|body| text(&body))
     }
 
     /// Whether a hash is that of a secret.
@@ -86,6 +86,6 @@ fn raw(data: &[u8]) -> Payload {
     }
 }
 
-fn text(body: Bytes) -> String {
-    String::from_utf8_lossy(&body).into_owned()
+fn text(body: &Bytes) -> String {
+    String::from_utf8_lossy(body).into_owned()
 }

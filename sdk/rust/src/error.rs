@@ -1,7 +1,7 @@
 //! How a service fails: an answer meant for its caller, or a failure that only the log sees.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -317,7 +317,7 @@ pub(crate) fn trace_of(error: Option<&(dyn StdError + 'static)>) -> String {
     let mut trace = String::new();
     let mut source = error.and_then(StdError::source);
     while let Some(cause) = source {
-        trace.push_str(&format!("caused by: {cause}\n"));
+        let _ = writeln!(trace, "caused by: {cause}");
         source = cause.source();
     }
     let place = std::backtrace::Backtrace::capture();

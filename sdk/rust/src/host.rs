@@ -104,24 +104,24 @@ impl HostAnswer {
         if self.tail.is_empty() {
             return Ok(T::default());
         }
-        self.read(&self.tail)
+        Self::read(&self.tail)
     }
 
     /// A result that is in the description, or in the body where it may be large.
     pub(crate) fn result<T: DeserializeOwned>(&self) -> Result<T, HostError> {
         if !self.body.is_empty() {
-            return self.read(&self.body);
+            return Self::read(&self.body);
         }
         let mut described: Value = if self.tail.is_empty() {
             Value::Null
         } else {
-            self.read(&self.tail)?
+            Self::read(&self.tail)?
         };
         let result = described.get_mut("result").map(Value::take).unwrap_or_default();
         serde_json::from_value(result).map_err(|source| Self::wrong::<T>(source))
     }
 
-    fn read<T: DeserializeOwned>(&self, bytes: &Bytes) -> Result<T, HostError> {
+    fn read<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, HostError> {
         serde_json::from_slice(bytes).map_err(|source| Self::wrong::<T>(source))
     }
 

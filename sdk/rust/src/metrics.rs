@@ -33,33 +33,33 @@ pub struct Metrics<'a> {
 
 impl<'a> Metrics<'a> {
     /// Adds to a counter. A counter only grows: what is below 0 is left out.
-    pub fn count(&self, name: &str, amount: f64, labels: Labels<'_>) {
+    pub fn count(self, name: &str, amount: f64, labels: Labels<'_>) {
         if amount >= 0.0 {
             self.send(MetricKind::Counter, name, amount, labels);
         }
     }
 
     /// Sets a gauge.
-    pub fn gauge(&self, name: &str, value: f64, labels: Labels<'_>) {
+    pub fn gauge(self, name: &str, value: f64, labels: Labels<'_>) {
         self.send(MetricKind::Gauge, name, value, labels);
     }
 
     /// Adds an observation to a histogram, such as a duration in seconds.
-    pub fn observe(&self, name: &str, value: f64, labels: Labels<'_>) {
+    pub fn observe(self, name: &str, value: f64, labels: Labels<'_>) {
         self.send(MetricKind::Histogram, name, value, labels);
     }
 
     /// Observes, in seconds, how long what it gives lives.
-    pub fn timer(&self, name: &'a str, labels: Labels<'a>) -> Timer<'a> {
+    pub fn timer(self, name: &'a str, labels: Labels<'a>) -> Timer<'a> {
         Timer {
-            metrics: *self,
+            metrics: self,
             name,
             labels,
             began: Instant::now(),
         }
     }
 
-    fn send(&self, kind: MetricKind, name: &str, value: f64, labels: Labels<'_>) {
+    fn send(self, kind: MetricKind, name: &str, value: f64, labels: Labels<'_>) {
         if !value.is_finite() {
             return;
         }

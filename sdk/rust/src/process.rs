@@ -49,7 +49,7 @@ pub(crate) fn inherited_socket() -> Result<Option<UnixStream>, String> {
     let number: RawFd = value
         .to_str()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| wrong(format!("{value:?}")))?;
+        .ok_or_else(|| wrong(value.display().to_string()))?;
     if number <= 2 {
         return Err(wrong(format!("{number} is a standard stream")));
     }

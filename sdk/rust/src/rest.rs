@@ -138,6 +138,7 @@ pub struct RestRequest {
 
 impl RestRequest {
     /// Fills `{name}` in the connection's path, or adds to the query string.
+    #[expect(clippy::needless_pass_by_value, reason = "a number or a text is given as it is")]
     pub fn param(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.params.insert(name.into(), Value::String(value.to_string()));
         self

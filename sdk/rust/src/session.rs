@@ -237,9 +237,8 @@ impl Session {
     fn read_beside(self: &Arc<Self>) {
         let mut inbox = lock(&self.inbox);
         let mut bytes = vec![0_u8; READ_BYTES];
-        let read = match rustix::net::recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
-            Ok((count, _)) => count,
-            Err(_) => return,
+        let Ok((read, _)) = rustix::net::recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) else {
+            return;
         };
         inbox.extend_from_slice(&bytes[..read]);
         if let Err(violation) = self.handle_all(&mut inbox) {

@@ -139,13 +139,13 @@ impl Worker {
                  Its services, as the server sees them: {name} --describe"
             )));
         };
-        process::watch_owner().map_err(Failed::system)?;
+        process::watch_owner()?;
         panics::install_hook();
-        let runtime = self.runtime().map_err(Failed::system)?;
+        let runtime = self.runtime()?;
         let ended = runtime.block_on(self.serve(socket, &options));
         // Code that blocks is not waited for: nobody waits for its answer.
         runtime.shutdown_background();
-        match ended.map_err(Failed::system)? {
+        match ended? {
             Ended::Closed | Ended::Drained => Ok(()),
             Ended::Violated(violation) => Err(Failed {
                 code: EXIT_PROTOCOL,
@@ -199,8 +199,9 @@ impl Worker {
         let entries: Vec<_> = self.services.into_iter().map(Arc::new).collect();
         let file = program_name();
         let services: Vec<_> = entries.iter().map(|entry| entry.describe(&file)).collect();
-        let text = serde_json::to_string_pretty(&services).map_err(|error| Failed::system(error.into()))?;
-        writeln!(std::io::stdout(), "{text}").map_err(Failed::system)
+        let text = serde_json::to_string_pretty(&services).map_err(std::io::Error::from)?;
+        writeln!(std::io::stdout(), "{text}")?;
+        Ok(())
     }
 
     /// What is wrong with the services' names.
@@ -246,8 +247,10 @@ impl Failed {
             message: message.into(),
         }
     }
+}
 
-    fn system(error: std::io::Error) -> Self {
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
         Self {
             code: EXIT_SYSTEM,
             message: error.to_string(),

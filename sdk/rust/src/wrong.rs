@@ -1,5 +1,7 @@
 //! What is wrong with an input, in the words of those who send it.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
@@ -10,8 +12,8 @@ pub(crate) fn wrong_input(error: &serde_path_to_error::Error<serde_json::Error>)
     let mut path = String::new();
     for segment in error.path() {
         match segment {
-            Segment::Seq { index } => path.push_str(&format!("[{index}]")),
-            Segment::Map { key } => path.push_str(&format!("/{key}")),
+            Segment::Seq { index } => drop(write!(path, "[{index}]")),
+            Segment::Map { key } => drop(write!(path, "/{key}")),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }

@@ -19,7 +19,7 @@ use super::platform::{Answered, Platform, of_reply, payload, refused, text};
 use crate::link::lock;
 
 /// How long a caller in a test waits if the test does not say.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The server of a test.
 #[derive(Debug)]
