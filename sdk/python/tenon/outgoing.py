@@ -348,8 +348,8 @@ class SqlConnection:
         return self._call("all", query, params, kwargs, _rows)
 
     def execute(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
-        """Runs a statement; its rows if it gives some, otherwise how many it changed."""
-        return self._call("execute", query, params, kwargs, lambda result: _rows(result) if isinstance(result, list) else result)
+        """Runs a statement: `rows_affected`, and its `rows` if it gives some, as keys and as attributes."""
+        return self._call("execute", query, params, kwargs, _executed)
 
     def ping(self, cid: Optional[str] = None) -> Any:
         """Asks whether the database is there; what it says as text."""
@@ -370,6 +370,13 @@ class SqlConnection:
 
 def _row(value: Any) -> Any:
     return Row(value) if isinstance(value, dict) else value
+
+
+def _executed(value: Any) -> Any:
+    done = _row(value)
+    if isinstance(done, Row) and isinstance(done.get("rows"), list):
+        done["rows"] = _rows(done["rows"])
+    return done
 
 
 def _rows(value: Any) -> List[Any]:

@@ -64,6 +64,13 @@ class Result:
         return iter(self.fetchall())
 
 
+def _only_reads(query: str) -> bool:
+    """Whether a statement that gives rows changes nothing; a doubtful one counts as a change."""
+    words = query.lower().replace("(", " ").split()
+    first = words[0] if words else ""
+    return first in ("select", "values", "show", "explain") or (first == "with" and not {"insert", "update", "delete", "merge"} & set(words))
+
+
 class Session:
     """Statements of one connection, each committed by itself: the server has the connections, and keeps none for one service.
 
@@ -79,12 +86,10 @@ class Session:
         return run_steps(self._connection._request, self._execute(str(query), params, kwargs))
 
     def _execute(self, query: str, params: Optional[Dict[str, Any]], kwargs: Dict[str, Any]) -> Steps:
-        result = yield self._connection.execute(query, params, **kwargs)
-        if isinstance(result, list):
-            return Result(result, len(result))
-        changed = int(result or 0)
-        self._changes += 1
-        return Result([], changed)
+        done = yield self._connection.execute(query, params, **kwargs)
+        if "rows" not in done or not _only_reads(query):
+            self._changes += 1
+        return Result(done.get("rows") or [], int(done.get("rows_affected") or 0))
 
     def commit(self) -> None:
         """Nothing: each statement is committed by itself."""

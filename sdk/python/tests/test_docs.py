@@ -5,6 +5,7 @@ readers: what an example needs, and what it is checked with. All of a page is on
 called `test_…` and test cases are run at its end. Line numbers are those of the page.
 """
 
+import logging
 import os
 import re
 import sys
@@ -14,6 +15,9 @@ import unittest
 from typing import Any, Iterator, List, Tuple
 
 from harness import SDK
+
+# What services raise is logged, which the examples expect.
+logging.getLogger().addHandler(logging.NullHandler())
 
 DOCS = os.path.join(SDK, "..", "..", "docs")
 _BLOCK = re.compile(r"^```python run\n(?P<block>.*?)^```$|^<!-- run\n(?P<comment>.*?)^-->$", re.MULTILINE | re.DOTALL)

@@ -167,7 +167,9 @@ class SqlStub(_Stub[SqlCall]):
             raise
         except Exception as error:
             return failed(self.name, error)
-        if operation == "one" and isinstance(found, list):
+        if operation == "execute":
+            found = _executed(found)
+        elif operation == "one" and isinstance(found, list):
             found = found[0] if found else None
         elif operation == "all" and not isinstance(found, list):
             found = [] if found is None else [found]
@@ -185,12 +187,19 @@ class SqlStub(_Stub[SqlCall]):
         return _run_sqlite(found, call) if hasattr(found, "cursor") else found
 
 
+def _executed(found: Any) -> Any:
+    """What a statement gives, made of rows or of the number of rows that it changed."""
+    if isinstance(found, list):
+        return {"rows_affected": len(found), "rows": found}
+    return {"rows_affected": found or 0} if found is None or isinstance(found, int) else found
+
+
 def _run_sqlite(connection: Any, call: SqlCall) -> Any:
     """Runs a statement in an SQLite database."""
     cursor = connection.execute(call.query, call.params)
     if cursor.description is None:
         connection.commit()
-        return cursor.rowcount
+        return max(cursor.rowcount, 0)
     names = [each[0] for each in cursor.description]
     rows = [dict(zip(names, row)) for row in cursor.fetchall()]
     connection.commit()

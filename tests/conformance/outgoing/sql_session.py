@@ -1,0 +1,28 @@
+from contextlib import closing
+
+from zato.server.service import Service
+
+
+class Sql(Service):
+    name = "conformance.outgoing.sql_session"
+
+    def handle(self):
+        with closing(self.out.sql["conformance.outgoing.sql_session"].session()) as session:
+            session.execute("DROP TABLE IF EXISTS users")
+            session.execute("CREATE TABLE users (id INTEGER, name TEXT)")
+            changed = session.execute("INSERT INTO users VALUES (:id, :name)", {"id": 1, "name": "Anna"}).rowcount
+            session.commit()
+            rows = session.execute("SELECT id, name FROM users").fetchall()
+            session.rollback()
+            session.execute("INSERT INTO users VALUES (2, 'Beat')")
+            try:
+                session.rollback()
+            except Exception as error:
+                refused = type(error).__name__
+            self.response.payload = {
+                "changed": changed,
+                "rows": [[row.id, row["name"]] for row in rows],
+                "one": session.execute("SELECT name FROM users WHERE id = :id", {"id": 9}).fetchone(),
+                "scalar": session.execute("SELECT count(*) AS n FROM users").scalar(),
+                "refused": refused,
+            }
