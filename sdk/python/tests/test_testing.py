@@ -13,7 +13,6 @@ from tenon.locks import LockTimeout
 from tenon.testing import Answer, Platform, RestCall, ServiceTest, run
 from tenon.testing.memory import refused
 
-
 # What services raise is logged, which these tests expect.
 logging.getLogger().addHandler(logging.NullHandler())
 
