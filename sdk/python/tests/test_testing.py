@@ -109,6 +109,29 @@ class Runs(unittest.TestCase):
         platform = Platform(GetUser)
         self.assertEqual(do(act, platform, DoesAsync), {"user": "Anna"})
 
+    def test_bodies_in_pieces(self) -> None:
+        def act(self: Service) -> Any:
+            return (piece.upper() for piece in self.request.stream)
+
+        async def act_async(self: Service) -> Any:
+            async def pieces() -> Any:
+                async for piece in self.request.stream:
+                    yield piece.upper()
+
+            return pieces()
+
+        def cut_off(self: Service) -> Any:
+            yield from (b"one", b"two")
+            raise ValueError("cut off")
+
+        for service, acts in ((Does, act), (DoesAsync, act_async)):
+            service.act = staticmethod(acts)
+            result = run(service, pieces=[b"one,", b"two"], method="POST", data_format="")
+            self.assertEqual((result.body, result.content_type), (b"ONE,TWO", "application/octet-stream"))
+        Does.act = staticmethod(cut_off)
+        result = run(Does)
+        self.assertEqual((result.body, str(result.exception)), (b"onetwo", "cut off"))
+
 
 class Invokes(unittest.TestCase):
     def test_real_classes_and_stubs(self) -> None:

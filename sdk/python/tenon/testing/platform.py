@@ -1,7 +1,7 @@
 """The platform in memory: what services ask of it, what a test prepares for them, and what is left to look at."""
 
 import itertools
-from typing import Any, Callable, Dict, Generic, Iterator, List, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterator, List, Optional, Sequence, Type, TypeVar
 
 from .. import payloads
 from ..host import HostReturn
@@ -79,12 +79,14 @@ class Platform:
         channel_name: str = "test",
         security: Optional[Dict[str, Any]] = None,
         message_wins: bool = False,
+        pieces: Optional[Sequence[bytes]] = None,
         **http: Any,
     ) -> Result:
         """Runs a service, given by its class or name, and gives what its caller gets.
 
         With `method`, or any of `path`, `query`, `params`, `headers` and `remote`, the call comes over a REST channel, otherwise from
-        another service. `security` is who the channel let in: `{"name", "type", "username"}`.
+        another service. `security` is who the channel let in: `{"name", "type", "username"}`. `pieces`, in place of a payload, is a body that
+        comes piece by piece, for `self.request.stream`.
         """
         unknown = [name for name in http if name not in HTTP_ONLY]
         if unknown:
@@ -104,7 +106,7 @@ class Platform:
         entry = self._host.entry(service)
         if entry is None:
             raise LookupError(f"there is no service '{service}'; add its class to the platform")
-        reply = run(self._host, entry, metadata, body, is_json, cid)
+        reply = run(self._host, entry, metadata, body, is_json, cid, pieces)
         self._raise_failed()
         return result_of(reply, cid, data_format if method or http else "")
 

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, cast
 
 from .. import payloads, protocol
 from ..context import Headers, Request
@@ -15,8 +15,9 @@ from ..errors import ServiceMissing, StatusError
 from ..host import Convert, HostReturn
 from ..leader import Runtime
 from ..loading import Loader, default_name
-from ..replies import PROBLEM, error_reply, refusal
+from ..replies import PROBLEM, error_reply
 from ..server_info import Server
+from ..streams import InputStream, async_pieces_of, close, close_async, parts_of, pieces_of
 from .memory import ok, refused
 
 if TYPE_CHECKING:
@@ -182,14 +183,21 @@ class Host:
         instance.__dict__["sleep"] = sleep
 
 
-def run(host: Host, entry: Entry, metadata: Dict[str, Any], body: bytes, is_json: bool, cid: str) -> Outcome:
-    """Runs a service and gives the reply that a worker would send, and what the service raised."""
+def run(
+    host: Host, entry: Entry, metadata: Dict[str, Any], body: bytes, is_json: bool, cid: str, pieces: Optional[Sequence[bytes]] = None
+) -> Outcome:
+    """Runs a service and gives the reply that a worker would send, and what the service raised. `pieces` are a body that comes bit by bit."""
     tail = protocol.encode_request_tail(protocol.RequestTail(0, cid, payloads.dumps(metadata)))
     request = Request(host, entry, host._platform.next_id(), protocol.FLAG_JSON if is_json else 0, tail, body)
+    if pieces is not None:
+        request._stream = InputStream(host, request, b"", False)
+        for piece in pieces:
+            request._stream.deliver(0, 0, piece)
+        request._stream.deliver(protocol.FLAG_END, 0, b"")
     raised: List[BaseException] = []
     token = CURRENT.set(request)
     try:
-        reply = _run_async(request, raised) if entry.is_async else _run_sync(request, raised)
+        reply = _run_in_loop(request, raised) if entry.is_async else _run_sync(request, raised)
     finally:
         CURRENT.reset(token)
         host._platform.call_ended(request)
@@ -198,35 +206,62 @@ def run(host: Host, entry: Entry, metadata: Dict[str, Any], body: bytes, is_json
 
 def _run_sync(request: Request, raised: List[BaseException]) -> Any:
     entry = request._entry
+    sent = bytearray()
     try:
-        reply = refusal(request)
-        if reply is None:
-            instance, handler = entry.begin(request)
-            reply = entry.finish(instance, handler(instance))
-        return reply
+        instance, handler = entry.begin(request)
+        reply = entry.finish(instance, handler(instance))
+        if not reply[1] & protocol.FLAG_STREAM:
+            return reply
+        for piece in pieces_of(reply[3]):
+            sent += b"".join(parts_of(piece))
     except BaseException as error:
-        return _reply_to(request, error, raised)
+        answer = _reply_to(request, error, raised)
+        if not sent:
+            return answer
+    _note(close(reply[3]), raised)
+    return _whole(reply, sent)
 
 
-def _run_async(request: Request, raised: List[BaseException]) -> Any:
-    async def execute() -> Any:
-        entry = request._entry
-        request._task = asyncio.current_task()
-        request._has_begun = True
-        try:
-            instance, handler = entry.begin(request)
-            returned = handler(instance)
-            return entry.finish(instance, await returned if hasattr(returned, "__await__") else returned)
-        except BaseException as error:
-            return _reply_to(request, error, raised)
-
+def _run_in_loop(request: Request, raised: List[BaseException]) -> Any:
     replies: List[Any] = []
     context = contextvars.copy_context()
     # A thread of its own, as the test itself may run in a loop.
-    thread = threading.Thread(target=lambda: replies.append(context.run(asyncio.run, execute())))
+    thread = threading.Thread(target=lambda: replies.append(context.run(asyncio.run, _run_async(request, raised))))
     thread.start()
     thread.join()
     return replies[0]
+
+
+async def _run_async(request: Request, raised: List[BaseException]) -> Any:
+    entry = request._entry
+    request._task = asyncio.current_task()
+    request._has_begun = True
+    sent = bytearray()
+    try:
+        instance, handler = entry.begin(request)
+        returned = handler(instance)
+        reply = entry.finish(instance, await returned if hasattr(returned, "__await__") else returned)
+        if not reply[1] & protocol.FLAG_STREAM:
+            return reply
+        async for piece in async_pieces_of(reply[3]):
+            sent += b"".join(parts_of(piece))
+    except BaseException as error:
+        answer = _reply_to(request, error, raised)
+        if not sent:
+            return answer
+    _note(await close_async(reply[3]), raised)
+    return _whole(reply, sent)
+
+
+def _whole(reply: Any, sent: bytearray) -> Any:
+    """The reply of an answer that came in pieces; what was sent before an exception was sent."""
+    code, flags, tail, _ = reply
+    return code, flags & ~protocol.FLAG_STREAM, tail, bytes(sent)
+
+
+def _note(error: Optional[BaseException], raised: List[BaseException]) -> None:
+    if error is not None:
+        raised.append(error)
 
 
 def _reply_to(request: Request, error: BaseException, raised: List[BaseException]) -> Any:
