@@ -9,16 +9,16 @@ use crate::{install, ui};
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The scenarios (balancer, channels, deploy, rest, start); all if none is named.
+    /// The scenarios (balancer, channels, deploy, rest, services, start); all if none is named.
     scenarios: Vec<String>,
     /// How often each target is measured.
     #[arg(long)]
     rounds: Option<u32>,
 }
 
-const SCENARIOS: [&str; 5] = ["balancer", "channels", "deploy", "rest", "start"];
+const SCENARIOS: [&str; 6] = ["balancer", "channels", "deploy", "rest", "services", "start"];
 
-/// Application servers that the scenario `rest` measures beside ours.
+/// Application servers that the scenarios `rest` and `services` measure beside ours.
 const PYTHON_PEERS: [&str; 3] = ["granian", "fastapi", "uvicorn[standard]"];
 
 /// Builds what is measured, installs the peers, and runs the scenarios one after the other.
@@ -38,10 +38,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             ["build", "--release", "--package", "tenon-balancer", "--examples"],
         ))?;
     }
-    if wanted("rest") {
+    if wanted("rest") || wanted("services") {
         install_python_peers()?;
     }
-    if ["channels", "deploy", "rest", "start"].into_iter().any(wanted) {
+    if ["channels", "deploy", "rest", "services", "start"].into_iter().any(wanted) {
         ui::build()?;
         run::run(&mut command("cargo", ["build", "--release", "--package", "tenon"]))?;
     }
