@@ -3,19 +3,20 @@
 //! A request is planned against the objects as the store has them, checked against the kinds and each other, and written all or
 //! none. Somebody who wrote in between makes the plan stale; then it is made anew, unless the caller named a version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenon_connectors::{ChannelBinding, Connector};
+use tenon_connectors::{ChannelBinding, Connector, HttpRoute};
 use tenon_manifest::{ObjectProblem, PlanContext, Planned};
-use tenon_model::{Catalog, ObjectKey, Problem, Revision};
+use tenon_model::{Catalog, Object, ObjectKey, Problem, Revision};
 use tenon_protocol::control::{ApplyReply, ApplyRequest, Plan};
 use tenon_store::{ObjectChange, Store, StoreError};
 
 use crate::membership::wait_for_revision;
 use crate::secrets::{Resolver, Secrets};
 use crate::services::Services;
+use crate::snapshot::SnapshotCell;
 
 /// How often a plan is made anew because somebody wrote in between.
 const ATTEMPTS: u32 = 5;
@@ -35,6 +36,8 @@ pub(crate) struct ObjectWriter {
     pub(crate) secrets: Secrets,
     /// What is deployed, for warnings.
     pub(crate) services: Services,
+    /// The channels in force.
+    pub(crate) snapshot: Arc<SnapshotCell>,
 }
 
 impl std::fmt::Debug for ObjectWriter {
@@ -99,7 +102,7 @@ impl ObjectWriter {
         if_version: Option<u64>,
         actor: &str,
     ) -> Result<Revision, WriteError> {
-        let current = self.store.objects().await?.objects;
+        let current = self.current().await?;
         if !current.iter().any(|object| object.key() == *key) {
             return Err(StoreError::NotFound(key.to_string()).into());
         }
@@ -133,13 +136,8 @@ impl ObjectWriter {
                 .write_objects(with_version(planned.changes, if_version), actor)
                 .await?;
         }
-        let set = self.store.objects().await?;
-        let version = set
-            .objects
-            .iter()
-            .find(|object| object.key() == key)
-            .map_or(0, |object| object.version);
-        Ok((set.revision, version))
+        let written = self.store.object(&key).await?;
+        Ok(written.map_or((Revision(0), 0), |object| (object.revision, object.version)))
     }
 
     /// Waits until every live server serves a revision, if the caller wants that.
@@ -152,8 +150,24 @@ impl ObjectWriter {
         }
     }
 
+    /// All objects as the store has them now: those that the snapshot has, and what changed since.
+    async fn current(&self) -> Result<Vec<Arc<Object>>, StoreError> {
+        let snapshot = self.snapshot.load_full();
+        let delta = self.store.objects_since(snapshot.revision).await?;
+        if !delta.complete {
+            let all = self.store.objects().await?.objects;
+            return Ok(all.into_iter().map(Arc::new).collect());
+        }
+        let changed = delta.changed.iter().map(Object::key);
+        let gone: HashSet<ObjectKey> = changed.chain(delta.removed).collect();
+        let stays = |object: &&Arc<Object>| gone.is_empty() || !gone.contains(&object.key());
+        let mut current: Vec<Arc<Object>> = snapshot.objects().filter(stays).cloned().collect();
+        current.extend(delta.changed.into_iter().map(Arc::new));
+        Ok(current)
+    }
+
     async fn planned(&self, request: &ApplyRequest) -> Result<Planned, WriteError> {
-        let current = self.store.objects().await?.objects;
+        let current = self.current().await?;
         let resolver = self.secrets.resolver(&self.store).await?;
         let services: BTreeSet<String> = self.services.list().into_iter().map(|service| service.name).collect();
         let context = self.context(&resolver, Some(&services));
@@ -177,39 +191,47 @@ impl ObjectWriter {
     }
 
     /// Channels that are written and would have the path and method of another one.
-    fn path_clashes(
-        &self,
-        current: &[tenon_model::Object],
-        planned: &Planned,
-        resolver: &Resolver,
-    ) -> Vec<ObjectProblem> {
-        let mut bodies: BTreeMap<ObjectKey, (&serde_json::Value, bool)> = current
-            .iter()
-            .map(|object| (object.key(), (&object.body, false)))
-            .collect();
+    ///
+    /// The places of those that stay are known to the snapshot, but for the few that it is behind with.
+    fn path_clashes(&self, current: &[Arc<Object>], planned: &Planned, resolver: &Resolver) -> Vec<ObjectProblem> {
+        let written: BTreeSet<&ObjectKey> = planned.changes.iter().map(ObjectChange::key).collect();
+        let mut added: Vec<(&ObjectKey, HttpRoute)> = Vec::new();
         for change in &planned.changes {
-            match change {
-                ObjectChange::Put { key, body, .. } => bodies.insert(key.clone(), (body, true)),
-                ObjectChange::Delete { key, .. } => bodies.remove(key),
-            };
+            if let ObjectChange::Put { key, body, .. } = change {
+                added.extend(self.route_of(key, body, resolver).map(|route| (key, route)));
+            }
         }
+        if added.is_empty() {
+            return Vec::new();
+        }
+        let snapshot = self.snapshot.load();
+        let twins: BTreeMap<ObjectKey, String> = added
+            .iter()
+            .flat_map(|(_, route)| snapshot.channels_at(route).into_iter().map(|key| (key, route.place())))
+            .collect();
         let mut taken: BTreeMap<String, ObjectKey> = BTreeMap::new();
+        for object in current {
+            let key = object.key();
+            if written.contains(&key) {
+                continue;
+            }
+            let place = if snapshot.version_of(&key) == Some(object.version) {
+                twins.get(&key).cloned()
+            } else {
+                self.route_of(&key, &object.body, resolver).map(|route| route.place())
+            };
+            taken.extend(place.map(|place| (place, key)));
+        }
         let mut clashes = Vec::new();
-        // Unchanged channels take their paths first, so that it is the new one that is told.
-        for is_written in [false, true] {
-            for (key, (body, _)) in bodies.iter().filter(|(_, (_, written))| *written == is_written) {
-                let Some(place) = self.place_of(key, body, resolver) else {
-                    continue;
-                };
-                match taken.get(&place) {
-                    None => drop(taken.insert(place, key.clone())),
-                    Some(other) if is_written => clashes.push(ObjectProblem {
-                        key: key.clone(),
-                        field: "path".to_owned(),
-                        message: format!("{other} has the same path, method and 'accept'"),
-                    }),
-                    Some(_) => {}
-                }
+        for (key, route) in added {
+            let place = route.place();
+            match taken.get(&place) {
+                Some(other) => clashes.push(ObjectProblem {
+                    key: key.clone(),
+                    field: "path".to_owned(),
+                    message: format!("{other} has the same path, method and 'accept'"),
+                }),
+                None => drop(taken.insert(place, key.clone())),
             }
         }
         clashes
@@ -224,41 +246,47 @@ impl ObjectWriter {
     }
 
     /// Security definitions that are written and have the name of one of another kind: channels name them by name alone.
-    fn name_clashes(&self, current: &[tenon_model::Object], planned: &Planned) -> Vec<ObjectProblem> {
-        let goes = |key: &ObjectKey| {
-            planned
-                .changes
-                .iter()
-                .any(|change| matches!(change, ObjectChange::Delete { key: gone, .. } if gone == key))
-        };
+    fn name_clashes(&self, current: &[Arc<Object>], planned: &Planned) -> Vec<ObjectProblem> {
+        let gone: HashSet<&ObjectKey> = planned
+            .changes
+            .iter()
+            .filter(|change| matches!(change, ObjectChange::Delete { .. }))
+            .map(ObjectChange::key)
+            .collect();
         let written = planned
             .changes
             .iter()
-            .filter(|change| matches!(change, ObjectChange::Put { .. }));
-        let mut known: Vec<ObjectKey> = current
-            .iter()
-            .map(tenon_model::Object::key)
-            .filter(|key| !goes(key))
-            .collect();
+            .filter(|change| matches!(change, ObjectChange::Put { .. }))
+            .map(ObjectChange::key);
+        let mut kinds: HashMap<&str, Vec<&str>> = HashMap::new();
+        for object in current {
+            if gone.is_empty() || !gone.contains(&object.key()) {
+                kinds.entry(object.name.as_str()).or_default().push(&object.kind);
+            }
+        }
         let mut clashes = Vec::new();
-        for key in written.map(ObjectChange::key) {
-            let other = known.iter().find(|other| {
-                other.name == key.name && other.kind != key.kind && self.share_names(&other.kind, &key.kind)
-            });
-            if let Some(other) = other {
+        for key in written {
+            let known = kinds.entry(key.name.as_str()).or_default();
+            let other = known
+                .iter()
+                .find(|kind| **kind != key.kind && self.share_names(kind, &key.kind));
+            if let Some(kind) = other {
                 clashes.push(ObjectProblem {
                     key: key.clone(),
                     field: String::new(),
-                    message: format!("{other} has the same name, and channels name security definitions by name alone"),
+                    message: format!(
+                        "{kind}/{} has the same name, and channels name security definitions by name alone",
+                        key.name
+                    ),
                 });
             }
-            known.push(key.clone());
+            known.push(&key.kind);
         }
         clashes
     }
 
-    /// What no other channel may have as well: path, method and media types.
-    fn place_of(&self, key: &ObjectKey, body: &serde_json::Value, resolver: &Resolver) -> Option<String> {
+    /// The route that an object makes, if it is a channel.
+    fn route_of(&self, key: &ObjectKey, body: &serde_json::Value, resolver: &Resolver) -> Option<HttpRoute> {
         let kind = self.catalog.get(&key.kind)?;
         let resolved = kind.normalize(&resolver.resolve(kind, body).ok()?).ok()?;
         let bound = self
@@ -267,7 +295,7 @@ impl ObjectWriter {
             .find_map(|connector| connector.channel(&key.kind, &key.name, &resolved))?;
         match bound.ok()? {
             ChannelBinding::Off => None,
-            ChannelBinding::Http(route) => Some(route.place()),
+            ChannelBinding::Http(route) => Some(route),
         }
     }
 }

@@ -212,7 +212,10 @@ class Request:
 
     @property
     def text(self) -> str:
-        """The body as text."""
+        """The body as text, as it came."""
+        raw = self.metadata.get("raw")
+        if raw is not None:
+            return str(raw)
         try:
             return str(self._body, "utf-8")
         except UnicodeDecodeError as error:
@@ -221,6 +224,9 @@ class Request:
     @property
     def raw_request(self) -> Any:
         """The body as it came: bytes over HTTP, otherwise what the caller gave."""
+        if "raw" in self.metadata:
+            # A form, CSV or XML: the server has read it, and sends along what it was.
+            return self.text.encode()
         return self._body if "method" in self.metadata else self.payload
 
     raw = raw_request

@@ -9,6 +9,7 @@ mod references;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
@@ -78,9 +79,9 @@ impl fmt::Display for ObjectProblem {
 }
 
 /// What applying the request to the current objects changes.
-pub fn plan(
+pub fn plan<O: Borrow<Object>>(
     context: PlanContext<'_>,
-    current: &[Object],
+    current: &[O],
     request: &ApplyRequest,
 ) -> Result<Planned, Vec<ObjectProblem>> {
     let mut planner = Planner::new(context, current);
@@ -88,7 +89,7 @@ pub fn plan(
         planner.put(wanted);
     }
     if request.prune {
-        for object in current {
+        for object in current.iter().map(Borrow::borrow) {
             let owned = object
                 .manifest
                 .as_ref()
@@ -102,13 +103,14 @@ pub fn plan(
 }
 
 /// What deleting one object changes: an error if others refer to it.
-pub fn plan_delete(
+pub fn plan_delete<O: Borrow<Object>>(
     context: PlanContext<'_>,
-    current: &[Object],
+    current: &[O],
     key: &ObjectKey,
 ) -> Result<Planned, Vec<ObjectProblem>> {
     let mut planner = Planner::new(context, current);
-    match current.iter().find(|object| object.key() == *key) {
+    let mut objects = current.iter().map(Borrow::borrow);
+    match objects.find(|object| object.kind == key.kind && object.name == key.name) {
         Some(object) => planner.delete(object),
         None => planner.refuse(key, FieldProblem::new("", "there is no such object")),
     }
@@ -136,10 +138,11 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(context: PlanContext<'a>, current: &'a [Object]) -> Self {
+    fn new<O: Borrow<Object>>(context: PlanContext<'a>, current: &'a [O]) -> Self {
+        let current = current.iter().map(Borrow::borrow);
         Self {
             context,
-            current: current.iter().map(|object| (object.key(), object)).collect(),
+            current: current.map(|object| (object.key(), object)).collect(),
             wanted: HashSet::new(),
             references: References::default(),
             planned: Planned::default(),

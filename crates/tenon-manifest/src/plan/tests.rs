@@ -236,7 +236,7 @@ job:
 
 #[test]
 fn missing_services_are_warnings() {
-    let plan = with(&[], |context| plan(context, &[], &request(None, BASE)))
+    let plan = with(&[], |context| plan::<Object>(context, &[], &request(None, BASE)))
         .unwrap()
         .plan;
     let warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();

@@ -21,6 +21,8 @@ pub(super) struct Arriving {
     body: Incoming,
     is_empty: bool,
     limit: u64,
+    /// Whether anything of it has come.
+    has_begun: bool,
     inflater: Option<MultiGzDecoder<Bounded>>,
 }
 
@@ -56,6 +58,7 @@ impl Arriving {
             body,
             is_empty,
             limit,
+            has_begun: false,
             inflater: inflater.filter(|_| !is_empty),
         })
     }
@@ -127,6 +130,7 @@ impl Arriving {
                     return Some(Err(BodyError::CutOff(cause.to_owned())));
                 }
             };
+            self.has_begun |= !data.is_empty();
             let data = match &mut self.inflater {
                 None => data,
                 Some(inflater) => match inflater.write_all(&data) {
@@ -142,7 +146,7 @@ impl Arriving {
 
     /// What a compressed body still holds back at its end.
     fn rest(&mut self) -> Option<Result<Bytes, BodyError>> {
-        let mut inflater = self.inflater.take()?;
+        let mut inflater = self.inflater.take().filter(|_| self.has_begun)?;
         match inflater.try_finish() {
             Ok(()) => {
                 let bytes = std::mem::take(&mut inflater.get_mut().bytes);

@@ -27,6 +27,9 @@ use crate::security::{Admission, Visitor};
 use crate::settings::DataSettings;
 use crate::snapshot::SnapshotCell;
 
+/// How deep elements may be nested whatever the settings say: readers in workers are recursive.
+const NESTING_MAX: usize = 500;
+
 /// Whether something holds at this moment.
 pub(super) type Check = Arc<dyn Fn() -> bool + Send + Sync>;
 
@@ -185,7 +188,8 @@ impl DataPlane {
         } else {
             let bytes = arriving.read().await.map_err(problem)?;
             incoming::forget_coding(&mut arrival.parts.headers);
-            let body = super::format::read(&arrival.route.http, bytes, self.settings.nesting_max).map_err(problem)?;
+            let body = super::format::read(&arrival.route.http, bytes, self.settings.nesting_max.min(NESTING_MAX))
+                .map_err(problem)?;
             self.answer(arrival, caller, body).await
         };
         Ok(reply::with_headers(reply, headers))

@@ -44,22 +44,42 @@ type Outcome = Option<Option<Arc<Shared>>>;
 pub(crate) struct AnswerCache(Mutex<Answers>);
 
 /// What a request finds.
-enum Found {
+enum Found<'a> {
     /// An answer.
     Kept(Arc<Shared>),
     /// The same request is under way.
     Running(watch::Receiver<Outcome>),
     /// Nothing: whoever finds that has to run it.
-    Nothing(Run),
+    Nothing(Run<'a>),
 }
 
 /// A request that is run because nothing was kept.
-struct Run {
+struct Run<'a> {
+    cache: &'a AnswerCache,
     key: Key,
     /// Where others wait; none if they don't.
     outcome: Option<watch::Sender<Outcome>>,
     /// Whether its answer is to be kept.
     keeps: bool,
+}
+
+impl Run<'_> {
+    /// Tells those who wait. Whoever comes now starts anew.
+    fn end(mut self, shared: Option<Arc<Shared>>) {
+        if let Some(outcome) = self.outcome.take() {
+            self.cache.lock().running.remove(&self.key);
+            outcome.send_replace(Some(shared));
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    /// Its caller went away: one of those who wait finds that there is nothing, and runs it.
+    fn drop(&mut self) {
+        if self.outcome.is_some() {
+            self.cache.lock().running.remove(&self.key);
+        }
+    }
 }
 
 /// Whether a request of this method can be answered from what is kept.
@@ -105,7 +125,7 @@ impl AnswerCache {
             return tagged(reply, policy, visit, "miss");
         };
         let Some(answer) = KeptAnswer::of(&reply).filter(KeptAnswer::may_be_shared) else {
-            self.end(running, None);
+            running.end(None);
             return reply;
         };
         let now = Instant::now();
@@ -119,11 +139,11 @@ impl AnswerCache {
         if running.keeps && is_small && deployment.is_some() {
             self.lock().keep(running.key, Arc::clone(&shared));
         }
-        self.end(running, Some(Arc::clone(&shared)));
+        running.end(Some(Arc::clone(&shared)));
         given(&shared, policy, visit, "miss")
     }
 
-    fn look(&self, key: &Key, policy: &ResponseCache, deployment: Option<u64>) -> Found {
+    fn look(&self, key: &Key, policy: &ResponseCache, deployment: Option<u64>) -> Found<'_> {
         let now = Instant::now();
         let mut answers = self.lock();
         if let Some(shared) = answers.get(key) {
@@ -143,18 +163,11 @@ impl AnswerCache {
         });
         drop(answers);
         Found::Nothing(Run {
+            cache: self,
             key: *key,
             outcome,
             keeps,
         })
-    }
-
-    /// Tells those who wait. Whoever comes now starts anew.
-    fn end(&self, run: Run, shared: Option<Arc<Shared>>) {
-        if let Some(outcome) = run.outcome {
-            self.lock().running.remove(&run.key);
-            outcome.send_replace(Some(shared));
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Answers> {

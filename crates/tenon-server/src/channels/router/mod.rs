@@ -41,11 +41,11 @@ impl Route {
     pub(crate) fn channel(&self) -> &str {
         self.key.name.as_str()
     }
+}
 
-    /// Whether the two could never be told apart.
-    fn has_place_of(&self, other: &Self) -> bool {
-        self.http.method == other.http.method && self.http.accept == other.http.accept
-    }
+/// Whether two routes of one path could never be told apart.
+fn share_place(one: &HttpRoute, other: &HttpRoute) -> bool {
+    one.method == other.method && one.accept == other.accept
 }
 
 /// All routes of a server. A clone is cheap, and changing it leaves the original as it is.
@@ -108,9 +108,9 @@ impl Router {
     }
 
     /// The routes that have exactly the place of this one; the first takes the requests.
-    pub(crate) fn twins(&self, route: &Route) -> Vec<Arc<Route>> {
-        let routes = self.root.known_at(route.http.path.segments());
-        let twins = routes.iter().filter(|known| known.has_place_of(route));
+    pub(crate) fn twins(&self, http: &HttpRoute) -> Vec<Arc<Route>> {
+        let routes = self.root.known_at(http.path.segments());
+        let twins = routes.iter().filter(|known| share_place(&known.http, http));
         twins.cloned().collect()
     }
 
@@ -123,7 +123,10 @@ impl Router {
             for routes in [&node.routes, &node.rest] {
                 let mut first = Vec::new();
                 for route in routes {
-                    if first.iter().any(|known: &&Arc<Route>| known.has_place_of(route)) {
+                    if first
+                        .iter()
+                        .any(|known: &&Arc<Route>| share_place(&known.http, &route.http))
+                    {
                         shadowed.push(Arc::clone(route));
                     } else {
                         first.push(route);
