@@ -23,6 +23,20 @@ class Bunch(Dict[str, Any]):
         except KeyError:
             raise AttributeError(name) from None
 
+    def to_dict(self) -> Dict[str, Any]:
+        """The same as plain dicts, at any depth."""
+        plain: Dict[str, Any] = unbunchify(self)
+        return plain
+
+    toDict = to_dict  # noqa: N815 - the name that service files use
+
+
+def unbunchify(value: Any) -> Any:
+    """The value with plain dicts in the place of bunches."""
+    if isinstance(value, dict):
+        return {key: unbunchify(item) for key, item in value.items()}
+    return [unbunchify(item) for item in value] if isinstance(value, (list, tuple)) else value
+
 
 def bunchify(value: Any) -> Any:
     """The value with every dict in it as a Bunch."""

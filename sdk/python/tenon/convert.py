@@ -19,6 +19,8 @@ class Invalid(BadRequest):
 
     def __init__(self, path: str, expected: str) -> None:
         super().__init__(None, f"Invalid input: {path or '/'}: {expected}", path=path or "/")
+        self.wrong = expected
+        """What is wrong, without the path."""
 
 
 class Missing(Invalid):

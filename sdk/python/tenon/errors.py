@@ -62,7 +62,7 @@ class StatusError(TenonError):
         problem["cid"] = cid
         path = getattr(self, "path", "")
         if path:
-            problem["errors"] = [{"field": path, "message": self.msg}]
+            problem["errors"] = [{"field": path, "message": getattr(self, "wrong", "") or self.msg}]
         return problem
 
     def public_message(self) -> str:

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 _MASK = "******"
 
 
+class Kvdb:
+    """What older service files call the cache."""
+
+    def __init__(self, conn: Any) -> None:
+        self.conn = conn
+        """The cache."""
+
+
 class CallFacts:
     """Facts of a call."""
 
@@ -21,6 +29,7 @@ class CallFacts:
     response: "Response"
     name: ClassVar[str]
     impl_name: ClassVar[str]
+    cache: Any
     logger: "ClassVar[Logger]"
     slow_threshold = 99_999
     """Not used; service files may read it."""
@@ -104,6 +113,16 @@ class CallFacts:
     def environ(self) -> Dict[str, Any]:
         """A place for values of this call."""
         return {}
+
+    @property
+    def redis(self) -> Any:
+        """The cache of the cluster, with the commands that it has in common with Redis."""
+        return self.cache
+
+    @lazy
+    def kvdb(self) -> "Kvdb":
+        """The cache of the cluster as `self.kvdb.conn`."""
+        return Kvdb(self.cache)
 
     @property
     def data_format(self) -> str:

@@ -151,6 +151,7 @@ class Loader:
         for path in paths:
             self._modules[self._module_name(path)] = path
         sys.meta_path.insert(self._finder_index(), self)
+        sys.meta_path.append(_Fallback())
         self._insert_root()
         self.stopwatch.start()
         for path in paths:
@@ -322,6 +323,17 @@ def _tell(entry: Entry) -> None:
         cls.after_add_to_store(cls.logger)
     except Exception:
         cls.logger.exception("after_add_to_store raised an exception")
+
+
+class _Fallback:
+    """The last of all finders: the module `bunch` for service files that take it for granted, where no package has that name."""
+
+    @staticmethod
+    def find_spec(name: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        """The spec of `zato.bunch`, by its short name."""
+        if name != "bunch":
+            return None
+        return spec_from_file_location(name, os.path.join(os.path.dirname(_HERE), "zato", "bunch.py"))
 
 
 class _FileLoader(SourceFileLoader):

@@ -1,3 +1,4 @@
+from bunch import Bunch as OtherBunch
 from zato.bunch import Bunch, bunchify
 from zato.common.api import CHANNEL, DATA_FORMAT, SCHEDULER
 from zato.common.exception import BadRequest, Forbidden, NotFound, ZatoException
@@ -51,6 +52,8 @@ class Imports(Service):
         self.response.payload = {
             "thing": thing.to_dict(),
             "bunch": bunchify({"a": {"b": 1}}).a.b,
+            "same": OtherBunch(a=1).a == Bunch(a=1).a,
+            "plain": Bunch(a=Bunch(b=1)).toDict(),
             "json": loads(dumps({"a": [1]})),
             "asbool": [asbool("true"), asbool("0")],
             "cid": len(new_cid()) > 10,
