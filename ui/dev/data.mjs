@@ -93,6 +93,7 @@ export const services = [
     doc: "Returns details of a user.\n\nThe customer comes from the CRM, the balance from Billing.",
     group: "default",
     deployment: 7,
+    quarantine: null,
     channels: ["GET /tutorial/api/get-user-details", "POST /tutorial/api/get-user-details"],
     input: {
       title: "Input",
@@ -127,7 +128,17 @@ export const services = [
  * @returns {Schemas["ServiceSummary"]}
  */
 function plain(name, file, doc, channels) {
-  return { name, file, doc, group: "default", deployment: 7, channels, input: null, output: null };
+  return {
+    name,
+    file,
+    doc,
+    group: "default",
+    deployment: 7,
+    quarantine: null,
+    channels,
+    input: null,
+    output: null,
+  };
 }
 
 const TRACEBACK = `Traceback (most recent call last):

@@ -2,7 +2,7 @@ import { Button, Table } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, unwrap } from "../api/client";
-import { deploymentQuery, queryClient, statusQuery } from "../api/queries";
+import { deploymentQuery, queryClient } from "../api/queries";
 import type { DeploymentDetail, RefusedFile } from "../api/types";
 import { count } from "../format";
 import { Link, navigate, path } from "../router";
@@ -33,7 +33,6 @@ export function DeploymentScreen({ number }: { number: number }) {
 
 function RollBack({ deployment }: { deployment: DeploymentDetail }) {
   const [asked, setAsked] = useState(false);
-  const status = useQuery(statusQuery);
   const rollBack = useMutation({
     mutationFn: async () =>
       unwrap(
@@ -64,9 +63,8 @@ function RollBack({ deployment }: { deployment: DeploymentDetail }) {
       >
         <p>
           Its {count(deployment.files, "file")} and {count(deployment.services, "service")} become a new
-          deployment on every server
-          {status.data?.deployment ? `, in place of #${status.data.deployment}` : ""}. No request fails; calls
-          that run finish where they began.
+          deployment of worker group {deployment.group} on every server; other groups stay as they are. No
+          request fails; calls that run finish where they began.
         </p>
       </Confirm>
     </>

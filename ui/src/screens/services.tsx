@@ -3,6 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { servicesQuery } from "../api/queries";
 import { Link, path, useQueryParam } from "../router";
 import { Code, Empty, Filter, More, PageTitle, Panel, Pending, rowTo } from "../ui/parts";
+import { State } from "../ui/state";
 
 export function ServicesScreen() {
   const services = useInfiniteQuery(servicesQuery);
@@ -52,6 +53,7 @@ export function ServicesScreen() {
                         <Link href={href} className="name-cell">
                           {service.name}
                         </Link>
+                        {service.quarantine && <State level="down">quarantined</State>}
                         {service.doc && <div className="quiet clip">{service.doc.trim().split("\n")[0]}</div>}
                       </Table.Td>
                       <Table.Td className="mono">
