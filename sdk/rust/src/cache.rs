@@ -26,7 +26,7 @@ impl Context {
     ///         return Ok(rate);
     ///     }
     ///     let rate: f64 = ctx.invoke("rates.ask-bank", &currency).await?;
-    ///     cache.set_for(&currency, &rate, Duration::from_secs(60)).await?;
+    ///     cache.set_for(&currency, &rate, Duration::from_mins(1)).await?;
     ///     Ok(rate)
     /// }
     /// ```

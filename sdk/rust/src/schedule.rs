@@ -19,7 +19,7 @@ impl Context {
     /// # use serde_json::json;
     /// async fn remind(ctx: Context, order: u64) -> Result<String, Error> {
     ///     let payload = json!({"order": order});
-    ///     Ok(ctx.schedule("orders.remind", &payload).after(Duration::from_secs(3600)).prefix("remind").await?)
+    ///     Ok(ctx.schedule("orders.remind", &payload).after(Duration::from_hours(1)).prefix("remind").await?)
     /// }
     /// ```
     pub fn schedule(&self, service: impl Into<String>, payload: &(impl Serialize + ?Sized)) -> Schedule {

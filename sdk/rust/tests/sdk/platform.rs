@@ -158,7 +158,7 @@ async fn calls_and_jobs_are_left_for_later() {
         ctx.parallel("each").target("five", &5).await?;
         let job = ctx
             .schedule("six", &6)
-            .after(Duration::from_secs(60))
+            .after(Duration::from_mins(1))
             .prefix("job-")
             .await?;
         Ok(json!(job))

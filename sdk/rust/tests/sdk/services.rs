@@ -137,6 +137,7 @@ async fn a_call_whose_time_is_up_is_not_run() {
 
 #[tokio::test]
 async fn calls_run_side_by_side_and_blocking_ones_on_threads() {
+    #[expect(clippy::needless_pass_by_value, reason = "a handler owns what it is given")]
     fn block(ctx: Context, name: String) -> Result<String, Error> {
         tracing::info!("blocking");
         let answered: String = ctx.block_on(async { ctx.invoke("echo", &name).await })?;
