@@ -67,6 +67,8 @@ def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[
             if options.get("raise_timeout", True):
                 raise
             return None
+        if options.get("skip_response_elem") and isinstance(result, dict) and len(result) == 1:
+            result = next(iter(result.values()))
         if options.get("as_bunch"):
             return bunchify(result)
         return request._host.as_declared(name, result)
@@ -118,10 +120,12 @@ def cid_of(answer: HostReturn) -> str:
 
 
 def payload_of(payload: Any, kwargs: Dict[str, Any]) -> Any:
-    """The payload, with named arguments as its parts."""
+    """The payload, with named arguments as its parts; an empty text is none, as it is where no payload is given."""
+    if isinstance(payload, str) and not payload:
+        payload = None
     if not kwargs:
         return payload
-    if payload is None or payload == "" or payload == {}:
+    if payload is None or payload == {}:
         return kwargs
     if isinstance(payload, dict):
         return {**payload, **kwargs}

@@ -52,7 +52,7 @@ def _invoke_all(service: Any, targets: Mapping[Any, Any], on_target: Any, on_fin
             tail[name] = callbacks
     if cid:
         tail["cid"] = str(cid)
-    body, is_json = json_body_of(list(targets.values()))
+    body, is_json = json_body_of([payload_of(payload, {}) for payload in targets.values()])
     return call(service.request, tail, cid_of, body, is_json)
 
 
