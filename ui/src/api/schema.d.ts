@@ -39,6 +39,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/deployments/{number}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files of a deployment with their contents, from which another cluster can make the same one. */
+        get: operations["exportDeployment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/deployments/{number}/rollback": {
         parameters: {
             query?: never;
@@ -296,6 +313,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/openapi": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The OpenAPI document of all channels. */
+        get: operations["getOpenApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/secrets": {
         parameters: {
             query?: never;
@@ -382,6 +416,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/services/{name}/relay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Invokes a service on this very server, for a service of another server of the cluster. Only servers may. */
+        post: operations["relayInvoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions": {
         parameters: {
             query?: never;
@@ -442,6 +493,7 @@ export interface components {
         Access: "viewer" | "developer" | "operator" | "admin";
         /** @description What happens to an object. */
         Action: "create" | "change" | "delete" | "keep";
+        AnyValue: unknown;
         /** @description What applying changed. */
         ApplyReply: {
             /** @description Whether every live server serves the change; false if it was not asked for or the time ran out. */
@@ -541,7 +593,7 @@ export interface components {
         DeployFile: {
             /** @description Its content, base64. */
             content: string;
-            /** @description Its path below `services/`, with `/`. */
+            /** @description Its path in the worker group, with `/`: that below `services/` for the default one. */
             path: string;
         };
         /** @description A deployment whole. */
@@ -618,7 +670,13 @@ export interface components {
         };
         /** @description Files to deploy. */
         DeployRequest: {
-            /** @description New and changed files; the live deployment's others stay. */
+            /**
+             * @description Whether to deploy even if nothing is another than in the live deployment: with new workers, and with services that were
+             *     quarantined.
+             * @default false
+             */
+            again: boolean;
+            /** @description New and changed files; the live deployment's others stay unless `replace` is set. */
             files: components["schemas"]["DeployFile"][];
             /** @description The worker group; `default` if not given. */
             group?: string | null;
@@ -627,6 +685,43 @@ export interface components {
              * @default []
              */
             remove: string[];
+            /**
+             * @description Whether the files are all there is to be in the group: the live deployment's others go.
+             * @default false
+             */
+            replace: boolean;
+        };
+        /** @description A deployment with everything that another cluster needs of it. */
+        ExportedDeployment: {
+            /** @description All its files, with the lock of its requirements and their packages. */
+            contents: components["schemas"]["DeployFile"][];
+            /** @description When it was created. */
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint64
+             * @description How many files it has.
+             */
+            files: number;
+            /** @description The worker group. */
+            group: string;
+            /**
+             * Format: uint64
+             * @description Its number, counted from 1 in the cluster.
+             */
+            number: number;
+            /** @description Files that were refused; their last good version, if there is one, is part of the deployment. */
+            refused: components["schemas"]["RefusedFile"][];
+            /** @description Names of its services. */
+            service_names: string[];
+            /**
+             * Format: uint64
+             * @description How many services it has.
+             */
+            services: number;
+            /** @description Where the files came from: `services/ of server1`, `tenon deploy by operator`, `roll-back to 3` … */
+            source: string;
+            /** @description Where it is in its life. */
+            state: components["schemas"]["DeploymentState"];
         };
         /** @description A field that differs. Secrets show as `********`. */
         FieldChange: {
@@ -945,6 +1040,50 @@ export interface components {
             /** @description The traceback. */
             traceback: string;
         };
+        /** @description How a service's call of a service on another server ended. */
+        RelayReply: {
+            /** @description The answer in base64. */
+            body: string;
+            /**
+             * Format: uint16
+             * @description 0 if the service answered; else a status as HTTP has them.
+             */
+            code: number;
+            /** @description The media type of its answer, if it gave one. */
+            content_type?: string | null;
+            /** @description What went wrong; empty if the service answered. */
+            error: string;
+            /** @description Whether the answer is JSON. */
+            is_json: boolean;
+            /** @description What went wrong, in one word; empty if the service answered. */
+            kind: string;
+            /**
+             * Format: uint16
+             * @description The status that the service gave, 200 if it gave none.
+             */
+            status: number;
+        };
+        /** @description A service's call of a service on another server. */
+        RelayRequest: {
+            /** @description The payload in base64. */
+            body: string;
+            /** @description The service that calls. */
+            by: string;
+            /** @description The correlation id of the call. */
+            cid: string;
+            /**
+             * Format: uint32
+             * @description How many services invoked each other to get here.
+             */
+            depth: number;
+            /** @description Whether the payload is JSON. */
+            is_json: boolean;
+            /**
+             * Format: uint64
+             * @description How long it may take in milliseconds.
+             */
+            timeout_ms: number;
+        };
         /**
          * Format: uint64
          * @description A point in the history of all objects of the cluster. Each committed change makes the next one.
@@ -1056,6 +1195,11 @@ export interface components {
              * @default null
              */
             output: unknown;
+            /**
+             * @description Why it is not run any more until it is deployed anew; none if it is run.
+             * @default null
+             */
+            quarantine: string | null;
         };
         /** @description A part of a list. */
         ServiceSummaryPage: {
@@ -1103,6 +1247,8 @@ export interface operations {
             query?: {
                 /** @description The `next` of the page before; none for the first page. */
                 after?: string | null;
+                /** @description Of which worker group; of all if not given. */
+                group?: string | null;
                 /** @description How many at most; 100 if not given, never more than 1,000. */
                 limit?: number | null;
             };
@@ -1184,6 +1330,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeploymentDetail"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportDeployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its number. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportedDeployment"];
                 };
             };
             /** @description What is wrong */
@@ -1776,6 +1954,35 @@ export interface operations {
             };
         };
     };
+    getOpenApi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnyValue"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listSecrets: {
         parameters: {
             query?: never;
@@ -1962,6 +2169,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvokeReply"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    relayInvoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The service's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RelayRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RelayReply"];
                 };
             };
             /** @description What is wrong */
