@@ -33,6 +33,8 @@ mod rest_channels;
 #[cfg(test)]
 mod rust_services;
 #[cfg(test)]
+mod security;
+#[cfg(test)]
 mod tutorial;
 #[cfg(test)]
 mod worker_groups;
