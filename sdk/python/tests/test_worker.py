@@ -471,6 +471,22 @@ class Loading(unittest.TestCase):
             self.assertEqual(worker.call("pkg.orders.new-order").json(), {"price": 5})
             self.assertEqual(worker.call("email.sent").json(), {"file": "email.message"})
 
+    def test_files_that_never_end_to_import_are_refused_and_the_others_serve(self) -> None:
+        files = {
+            "a_needs_it.py": "import b_sleeps\n",
+            "b_sleeps.py": "import time\ntry:\n    time.sleep(3600)\nexcept Exception:\n    pass\n",
+            "c_loops.py": "while True:\n    pass\n",
+            "d_good.py": "from tenon import Service\nclass Good(Service):\n    name = 'good'\n    def handle(self): return {}\n",
+        }
+        with Worker(files, arguments=["--import-timeout", "0.5"]) as worker:
+            refused = self.refused(worker)
+            self.assertEqual(self.names(worker), ["good"])
+            self.assertEqual(sorted(refused), ["a_needs_it.py", "b_sleeps.py", "c_loops.py"])
+            self.assertEqual(refused["b_sleeps.py"]["error"], "b_sleeps.py does not end to import within 0.5 seconds")
+            self.assertIn("c_loops.py", refused["c_loops.py"]["error"])
+            # The alarm clock belongs to the services again.
+            self.assertEqual(worker.call("good").status, 200)
+
     def test_files_that_do_not_import_are_refused_and_the_others_serve(self) -> None:
         files = {
             "a_syntax.py": "def broken(:\n",
