@@ -351,8 +351,8 @@ class Payload(Bunch):
             dict.__setitem__(self, name, nested)
             return nested
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        dict.__setitem__(self, name, value)
+    def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
+        set(self, name, value)
 
     def __setitem__(self, name: Any, value: Any) -> None:
         if isinstance(name, slice):

@@ -12,6 +12,7 @@ class Typed:
     """A declaration made of a model, or of a list of models."""
 
     wrapper = ""
+    wants_service = True
 
     def __init__(self, hint: Any) -> None:
         from .model import converter_of, is_model, schema_of

@@ -265,6 +265,9 @@ def elements_of(declared: Any) -> List[Elem]:
 class Elements:
     """A declaration made of elements."""
 
+    wants_service = False
+    """Whether reading it needs the service that reads."""
+
     def __init__(self, elements: List[Elem], wrapper: str = "", skip_empty: FrozenSet[str] = frozenset()) -> None:
         self.wrapper = wrapper
         """The member of the answer that the output is put into; empty if it is the answer."""

@@ -70,8 +70,12 @@ class Entry:
         instance.request = request
         instance.response = Response()
         if self.input is not None:
-            request._service = instance
+            if self.input.wants_service:
+                request._service = instance
             request._input = self.input.read(self._data(request))
+            if self.input.wants_service:
+                # The two would hold each other until the garbage collector comes.
+                request._service = None
         return instance, handler  # type: ignore[return-value]
 
     def instance(self, request: Request) -> Any:
