@@ -118,7 +118,7 @@ class Loop:
 
     async def wait(self, expect: Expect) -> None:
         """Waits until a waiter is delivered to, unless what is expected is there already."""
-        future: "asyncio.Future[Any]" = self._loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         if expect(AsyncWaiter(self, future)):
             await future
 

@@ -219,13 +219,16 @@ class Answers(unittest.TestCase):
     def test_a_cancel_closes_the_generator(self) -> None:
         for service in ("test.count", "test.async-count"):
             with self.subTest(service=service), Streaming() as worker:
-                worker.grants = False
-                id = worker.begin(service, {"size": 1000})
-                worker.wait(lambda: worker.taken.get(id, 0) >= 200_000)
-                worker.send(Frame(protocol.CANCEL, id=id))
-                worker.wait(lambda: id in worker.ends)
-                self.assertEqual(worker.ends[id], "nobody waits for it")
-                worker.wait(lambda: worker.log_lines(service) == ["closed"])
+                self._check_that_a_cancel_closes(worker, service)
+
+    def _check_that_a_cancel_closes(self, worker: Streaming, service: str) -> None:
+        worker.grants = False
+        id = worker.begin(service, {"size": 1000})
+        worker.wait(lambda: worker.taken.get(id, 0) >= 200_000)
+        worker.send(Frame(protocol.CANCEL, id=id))
+        worker.wait(lambda: id in worker.ends)
+        self.assertEqual(worker.ends[id], "nobody waits for it")
+        worker.wait(lambda: worker.log_lines(service) == ["closed"])
 
     def test_a_drained_worker_ends_what_it_streams(self) -> None:
         with Streaming() as worker:
