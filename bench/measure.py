@@ -106,7 +106,7 @@ class Target:
         failed = re.search(r"(Socket errors|Non-2xx).*", output)
         if failed:
             print(f"{self.name}: {failed.group(0)}")
-        percentile = {int(k): v for k, v in re.findall(r"^\s+(\d+)%\s+(\S+)$", output, re.M)}
+        percentile = {int(k): v for k, v in re.findall(r"^\s+(\d+)%\s+(\S+)\s*$", output, re.M)}
         self.rows.append(
             {"cpu": spent / max(requests, 1) / 1000, "rate": requests / seconds, "p50": percentile[50], "p99": percentile[99]}
         )
