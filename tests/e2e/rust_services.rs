@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +26,19 @@ pub(crate) fn built(name: &str) -> PathBuf {
     program
 }
 
+/// A copy of a program, without what debuggers need if the machine can take that away: it is sent and kept several times.
+pub(crate) fn copied(cluster: &Cluster, program: &str, name: &str) -> PathBuf {
+    let file = cluster.scratch(name);
+    fs::copy(built(program), &file).unwrap();
+    let _ = std::process::Command::new("strip").arg(&file).status();
+    file
+}
+
 /// The test program with a version: what is behind the end of a program's file changes nothing else.
 fn versioned(cluster: &Cluster, version: u32) -> PathBuf {
-    let file = cluster.scratch("rusty");
-    let mut program = fs::read(built("examples/conformance")).unwrap();
-    program.extend_from_slice(format!("version={version}").as_bytes());
-    fs::write(&file, program).unwrap();
-    make_executable(&file);
+    let file = copied(cluster, "examples/conformance", "rusty");
+    let mut program = fs::OpenOptions::new().append(true).open(&file).unwrap();
+    write!(program, "version={version}").unwrap();
     file
 }
 
@@ -110,7 +117,7 @@ fn a_program_that_does_not_start_is_refused_and_what_ran_goes_on() {
 #[test]
 fn services_of_both_languages_invoke_each_other() {
     let cluster = Cluster::start();
-    deploy(&cluster, &built("examples/conformance"));
+    deploy(&cluster, &copied(&cluster, "examples/conformance", "conformance"));
     cluster.deploy(&[(
         "snake.py",
         "from tenon import Conflict, Service
@@ -135,7 +142,7 @@ class Outer(Service):
 #[test]
 fn the_example_project_serves_its_channels() {
     let cluster = Cluster::start();
-    deploy(&cluster, &built("rust-service"));
+    deploy(&cluster, &copied(&cluster, "rust-service", "rust-service"));
     let manifest =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rust-service/manifest.yaml"));
     let database = cluster.scratch("shop.db");

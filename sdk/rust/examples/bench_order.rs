@@ -40,5 +40,5 @@ async fn order(_: Context, order: Order) -> Result<Answer, Error> {
 }
 
 fn main() -> ExitCode {
-    Worker::new().service("bench.order", order).run()
+    Worker::new().service("bench.order-in-rust", order).run()
 }

@@ -96,7 +96,7 @@ struct CacheRequest<'a> {
 struct Described {
     found: bool,
     is_json: bool,
-    count: i64,
+    count: Option<i64>,
 }
 
 impl Cache {
@@ -171,7 +171,7 @@ impl Cache {
         let mut request = self.request("increment", key);
         request.amount = Some(amount);
         let answer = self.ask(request, Payload::none()).await?;
-        Ok(answer.described::<Described>()?.count)
+        Ok(answer.described::<Described>()?.count.unwrap_or(0))
     }
 
     /// The keys.
@@ -188,7 +188,7 @@ impl Cache {
     pub async fn delete_all(&self, which: Keys<'_>) -> Result<u64, HostError> {
         let action = if which == Keys::All { "clear" } else { "delete-by" };
         let described: Described = self.many(action, which).await?.described()?;
-        Ok(u64::try_from(described.count).unwrap_or(0))
+        Ok(u64::try_from(described.count.unwrap_or(0)).unwrap_or(0))
     }
 
     async fn found(&self, request: CacheRequest<'_>) -> Result<bool, HostError> {

@@ -64,7 +64,8 @@ struct LockRequest<'a> {
 #[serde(default)]
 struct Described {
     acquired: bool,
-    token: u64,
+    /// None if it was not acquired.
+    token: Option<u64>,
 }
 
 impl Lock {
@@ -90,7 +91,7 @@ impl Lock {
             is_held: false,
         };
         let described = pending.ask("acquire", Some(millis(self.block)), None).await?;
-        pending.token = described.token;
+        pending.token = described.token.unwrap_or(0);
         pending.is_held = described.acquired;
         Ok(pending.is_held.then_some(pending))
     }

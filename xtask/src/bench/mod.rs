@@ -41,9 +41,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if wanted("rest") || wanted("services") {
         install_python_peers()?;
     }
-    if ["channels", "deploy", "rest", "services", "start"].into_iter().any(wanted) {
+    if ["channels", "deploy", "rest", "services", "start"]
+        .into_iter()
+        .any(wanted)
+    {
         ui::build()?;
         run::run(&mut command("cargo", ["build", "--release", "--package", "tenon"]))?;
+    }
+    if wanted("services") {
+        run::run(&mut command(
+            "cargo",
+            ["build", "--release", "--package", "tenon-sdk", "--examples"],
+        ))?;
     }
     for scenario in SCENARIOS.into_iter().filter(|name| wanted(name)) {
         let mut program = command("python3", [format!("bench/{scenario}/run")]);

@@ -123,7 +123,7 @@ impl Locks {
         let token = number(request, "token").unwrap_or(0);
         let is_holder = self.held.get(&name).is_some_and(|(holder, _)| *holder == token);
         match text(request, "action").as_str() {
-            "acquire" if self.held.contains_key(&name) => ok(json!({"acquired": false})),
+            "acquire" if self.held.contains_key(&name) => ok(json!({"acquired": false, "token": null})),
             "acquire" => {
                 self.last_token += 1;
                 self.held.insert(name, (self.last_token, ends));
