@@ -50,7 +50,7 @@ fn rust_services_behave_as_the_conformance_folder_says() {
     });
     copy_user_configuration(&cases, &cluster.path().join("user-config"));
     cluster.start_all();
-    let program = crate::rust_services::copied(&cluster, "examples/conformance", "conformance");
+    let program = crate::rust_services::copied(&cluster, "examples/conformance", "rust-cases");
     cluster.tenon_ok(&["deploy", &program.to_string_lossy()]);
     run(&cluster, &cases);
 }
