@@ -6,12 +6,12 @@ use crate::run::{command, output, root, say};
 
 /// Writes generated files anew, or only compares them.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
+    write_or_check("docs/zato-api.md", &crate::zato_api::page()?, check)?;
     let openapi = output(&mut command(
         "cargo",
         ["run", "--quiet", "--package", "tenon-protocol", "--example", "openapi"],
     ))?;
     write_or_check("schemas/control-openapi.json", &openapi, check)?;
-    write_or_check("docs/zato-api.md", &crate::zato_api::page()?, check)?;
     crate::ui::install()?;
     let client = root().join("ui/src/api/schema.d.ts");
     let committed = std::fs::read_to_string(&client).unwrap_or_default();

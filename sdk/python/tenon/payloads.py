@@ -10,7 +10,6 @@ from json.decoder import JSONDecoder
 from json.encoder import JSONEncoder
 from typing import Any, Callable, List, Tuple, cast
 
-
 _DIGITS_MAX = 308
 """How many digits a decimal may have to be written as a whole number."""
 
