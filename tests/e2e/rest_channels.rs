@@ -49,6 +49,22 @@ class Large(Service):
     def handle(self):
         return {'items': ['item %d' % number for number in range(500)]}
 
+class Measures(Service):
+    name = 'rc.measures'
+    streams = True
+    def handle(self):
+        length, last = 0, b''
+        for piece in self.request.stream:
+            length += len(piece)
+            last = piece
+        return {'length': length, 'last': last[-4:].decode()}
+
+class Pours(Service):
+    name = 'rc.pours'
+    def handle(self):
+        self.response.content_type = 'text/plain'
+        self.response.payload = (b'%06d ' % number * 10_000 for number in range(300))
+
 class Refuses(Service):
     name = 'rc.refuses'
     def handle(self):
@@ -88,6 +104,9 @@ rest-channel:
   - {name: rc.cached, path: /rc/cached, service: rc.unique, cache: {ignored_query_parameters: [trace], vary_by_headers: [X-Tenant]}}
   - {name: rc.mine, path: /rc/mine, service: rc.unique, security: [rc.alice, rc.bob], cache: {}}
   - {name: rc.coalesced, path: /rc/coalesced, service: rc.slow, cache: {}}
+  - {name: rc.upload, path: /rc/upload, method: POST, service: rc.measures, stream: true}
+  - {name: rc.upload.small, path: /rc/upload-small, method: POST, service: rc.measures, stream: true, body_limit_bytes: 100000}
+  - {name: rc.download, path: /rc/download, service: rc.pours}
   - {name: rc.once, path: /rc/once, service: rc.unique, idempotency_key: true}
   - {name: rc.once.slow, path: /rc/once-slow, service: rc.slow, idempotency_key: {ttl: 1h}}
 ";
@@ -113,6 +132,7 @@ fn channels_do_what_their_options_say() {
     errors(&cluster);
     browsers(&cluster);
     deprecation(&cluster);
+    large_bodies(&cluster);
     kept_answers(&cluster);
     repeated_requests(&cluster);
 }
@@ -378,6 +398,30 @@ fn deprecation(cluster: &Cluster) {
     assert_eq!(answer.header("sunset"), Some("Tue, 01 Sep 2026 00:00:00 GMT"));
     assert_eq!(answer.header("link"), Some("</rc/open>; rel=\"successor-version\""));
     assert_eq!(answer.status, 200);
+}
+
+fn large_bodies(cluster: &Cluster) {
+    // More than a channel takes that does not stream.
+    let body = b"0123456789abcdef".repeat(2_500_000);
+    let answer = send(cluster, "POST", "/rc/upload", &[], Some(&body));
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"length": 40_000_000, "last": "cdef"}))
+    );
+    let zipped = gzip(&body);
+    let answer = send(
+        cluster,
+        "POST",
+        "/rc/upload",
+        &[("content-encoding", "gzip")],
+        Some(&zipped),
+    );
+    assert_eq!(answer.json()["length"], 40_000_000);
+    let answer = send(cluster, "POST", "/rc/upload-small", &[], Some(&body[..200_000]));
+    assert_problem(&answer, 413);
+    let answer = get(cluster, "/rc/download", &[]);
+    assert_eq!((answer.status, answer.body.len()), (200, 300 * 70_000));
+    assert!(answer.body.starts_with("000000 ") && answer.body.ends_with("000299 "));
 }
 
 fn id_of(answer: &Answer) -> String {

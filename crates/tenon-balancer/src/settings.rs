@@ -17,7 +17,7 @@ pub struct Settings {
     pub request_line_bytes_max: usize,
     /// Header fields of a request at most; never more than 128.
     pub headers_max: usize,
-    /// Bytes of a request body at most.
+    /// Bytes of a request body at most. Channels have smaller limits of their own; those that stream may have none.
     pub body_bytes_max: u64,
     /// A request body of at most this many bytes is read whole before a server sees it, so that it can be sent again.
     pub replay_bytes_max: usize,
@@ -83,7 +83,7 @@ impl Default for Settings {
             head_bytes_max: 32 * 1024,
             request_line_bytes_max: 8 * 1024,
             headers_max: 100,
-            body_bytes_max: 64 * 1024 * 1024,
+            body_bytes_max: 16 * 1024 * 1024 * 1024,
             replay_bytes_max: 64 * 1024,
             relay_buffer_bytes: 32 * 1024,
             head_timeout: DurationText::from_secs(10),

@@ -188,7 +188,7 @@ pub enum ConnectorError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelBinding {
     /// A route of the server's HTTP listener.
-    Http(HttpRoute),
+    Http(Box<HttpRoute>),
     /// Nothing: the channel is switched off.
     Off,
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::path::PathPattern;
 
 /// A route of the server's HTTP listener: which requests go to which service, and how.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRoute {
     /// The method; none takes any.
@@ -194,6 +195,7 @@ pub struct Cors {
 }
 
 /// How answers are kept.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseCache {
     /// For how long.

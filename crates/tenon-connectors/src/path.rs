@@ -151,8 +151,8 @@ fn parse(text: &str) -> Result<Vec<PathSegment>, String> {
     }
     let mut names: Vec<&str> = segments.iter().flat_map(PathSegment::params).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("the parameter '{}' is in it twice", pair[0]));
+    if let Some((name, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
+        return Err(format!("the parameter '{name}' is in it twice"));
     }
     Ok(segments)
 }

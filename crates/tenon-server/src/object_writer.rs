@@ -295,7 +295,7 @@ impl ObjectWriter {
             .find_map(|connector| connector.channel(&key.kind, &key.name, &resolved))?;
         match bound.ok()? {
             ChannelBinding::Off => None,
-            ChannelBinding::Http(route) => Some(route),
+            ChannelBinding::Http(route) => Some(*route),
         }
     }
 }

@@ -137,12 +137,8 @@ fn read(mut response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
             )
         })
         .collect();
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(64 << 20)
-        .lossy_utf8(true)
-        .read_to_string()?;
+    let body = response.body_mut().with_config().limit(64 << 20).read_to_vec()?;
+    let body = String::from_utf8_lossy(&body).into_owned();
     Ok(Answer {
         status: response.status().as_u16(),
         headers,

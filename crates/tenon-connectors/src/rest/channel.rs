@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use tenon_model::FieldProblem;
 
-use super::channel_config::{CacheConfig, CorsConfig, CsvConfig, DeprecatedConfig, RestChannel, seconds_of};
+use super::channel_config::RestChannel;
+use super::channel_options::{CacheConfig, CorsConfig, CsvConfig, DeprecatedConfig, seconds_of};
 use crate::connector::{ChannelBinding, ConnectorError};
 use crate::http_route::{Cors, CsvFormat, Deprecation, HttpRoute, ResponseCache};
 use crate::path::PathPattern;
@@ -21,7 +22,7 @@ pub(super) fn binding(config: RestChannel) -> Result<ChannelBinding, ConnectorEr
     if config.match_slash {
         path = path.taking_slashes();
     }
-    Ok(ChannelBinding::Http(HttpRoute {
+    Ok(ChannelBinding::Http(Box::new(HttpRoute {
         method: config.method.map(Into::into),
         path,
         accept: config.accept.parse().map_err(|error| wrong("accept", error))?,
@@ -29,7 +30,7 @@ pub(super) fn binding(config: RestChannel) -> Result<ChannelBinding, ConnectorEr
         security: config.security,
         rate_limit: config.rate_limit,
         data_format: config.data_format,
-        csv: config.csv.map(csv).unwrap_or_default(),
+        csv: config.csv.as_ref().map(csv).unwrap_or_default(),
         content_type: config.content_type,
         timeout: config.timeout.0,
         body_limit_bytes: match config.body_limit_bytes {
@@ -47,14 +48,14 @@ pub(super) fn binding(config: RestChannel) -> Result<ChannelBinding, ConnectorEr
         idempotency_ttl: config.idempotency_key.ttl().map(|ttl| ttl.0),
         deprecated: config.deprecated.map(deprecation),
         include_in_openapi: config.include_in_openapi,
-    }))
+    })))
 }
 
 fn wrong(field: &str, error: impl Display) -> ConnectorError {
     ConnectorError::Body(vec![FieldProblem::new(field, error.to_string())])
 }
 
-fn csv(config: CsvConfig) -> CsvFormat {
+fn csv(config: &CsvConfig) -> CsvFormat {
     CsvFormat {
         delimiter: u8::try_from(config.delimiter).unwrap_or(b','),
         header: config.header,

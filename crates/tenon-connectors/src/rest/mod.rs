@@ -2,6 +2,7 @@
 
 mod channel;
 mod channel_config;
+mod channel_options;
 mod client;
 mod config;
 mod connect;

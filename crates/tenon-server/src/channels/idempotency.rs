@@ -14,7 +14,7 @@ use tenon_store::{AnswerClaim, Store};
 
 use super::cache::Digest;
 use super::format::ReadBody;
-use super::kept::KeptAnswer;
+use super::kept::{KeptAnswer, hex};
 use super::plane::Arrival;
 use super::reply::{self, Reply};
 use crate::call::CallerIdentity;
@@ -81,10 +81,6 @@ impl Repeat {
             fingerprint: hex(&request.end()),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs requests once for each key.

@@ -16,6 +16,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::{BodyError, BodyStream};
 
+/// How many compressed bytes are inflated at a time: each may become a thousand.
+const INFLATED_AT_ONCE: usize = 512;
+
 /// A body that is still to come.
 pub(super) struct Arriving {
     body: Incoming,
@@ -24,6 +27,8 @@ pub(super) struct Arriving {
     /// Whether anything of it has come.
     has_begun: bool,
     inflater: Option<MultiGzDecoder<Bounded>>,
+    /// What has come and is still to be inflated.
+    compressed: Bytes,
 }
 
 impl Arriving {
@@ -59,6 +64,7 @@ impl Arriving {
             is_empty,
             limit,
             has_begun: false,
+            compressed: Bytes::new(),
             inflater: inflater.filter(|_| !is_empty),
         })
     }
@@ -120,27 +126,32 @@ impl Arriving {
     /// The next piece that is not empty.
     async fn piece(&mut self) -> Option<Result<Bytes, BodyError>> {
         loop {
+            if !self.compressed.is_empty()
+                && let Some(inflater) = &mut self.inflater
+            {
+                let some = self.compressed.split_to(self.compressed.len().min(INFLATED_AT_ONCE));
+                if let Err(error) = inflater.write_all(&some) {
+                    return Some(Err(inflate_error(&error, self.limit)));
+                }
+                let inflated = &mut inflater.get_mut().bytes;
+                if !inflated.is_empty() {
+                    return Some(Ok(std::mem::take(inflated).into()));
+                }
+                continue;
+            }
             let Some(frame) = self.body.frame().await else {
                 return self.rest();
             };
-            let data = match frame {
-                Ok(frame) => frame.into_data().unwrap_or_default(),
-                Err(_) => {
-                    let cause = "the connection ended before the whole body came";
-                    return Some(Err(BodyError::CutOff(cause.to_owned())));
-                }
+            let Ok(frame) = frame else {
+                let cause = "the connection ended before the whole body came";
+                return Some(Err(BodyError::CutOff(cause.to_owned())));
             };
-            self.has_begun |= !data.is_empty();
-            let data = match &mut self.inflater {
-                None => data,
-                Some(inflater) => match inflater.write_all(&data) {
-                    Ok(()) => std::mem::take(&mut inflater.get_mut().bytes).into(),
-                    Err(error) => return Some(Err(inflate_error(&error, self.limit))),
-                },
-            };
-            if !data.is_empty() {
+            let data = frame.into_data().unwrap_or_default();
+            if self.inflater.is_none() && !data.is_empty() {
                 return Some(Ok(data));
             }
+            self.has_begun |= !data.is_empty();
+            self.compressed = data;
         }
     }
 

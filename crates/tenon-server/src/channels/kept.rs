@@ -16,6 +16,15 @@ pub(super) struct KeptAnswer {
     pub(super) body: Bytes,
 }
 
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
 /// The head of an answer as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Head {

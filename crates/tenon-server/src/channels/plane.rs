@@ -6,22 +6,23 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request};
 use hyper::body::Incoming;
+use tenon_connectors::ErrorFormat;
 use tenon_model::{CorrelationId, Random};
 use tenon_store::Store;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::cache::AnswerCache;
+use super::cache::{self, AnswerCache};
 use super::compression::Coding;
-use super::format::ReadBody;
+use super::format::{self, ReadBody};
 use super::incoming::{self, Arriving};
 use super::openapi::OpenApi;
 use super::origin::Origin;
 use super::reply::{self, Reply};
-use super::router::{Found, Route};
-use super::{compression, cors, deprecation, own_paths, request};
+use super::router::{Found, Route, Router};
+use super::{compression, cors, deprecation, idempotency, own_paths, request};
 use crate::body::BodyStream;
-use crate::call::{CallSource, ServiceCall};
+use crate::call::{CallSource, CallerIdentity, ServiceCall};
 use crate::invoke::Invoker;
 use crate::security::{Admission, Visitor};
 use crate::settings::DataSettings;
@@ -94,7 +95,7 @@ impl DataPlane {
         if *request.method() == Method::OPTIONS
             && let Some(reply) = self.options(&snapshot.router, &request, &found)
         {
-            return reply::finish(reply, &cid, tenon_connectors::ErrorFormat::Problem);
+            return reply::finish(reply, &cid, ErrorFormat::Problem);
         }
         drop(snapshot);
         let (route, values) = match found {
@@ -104,7 +105,7 @@ impl DataPlane {
                     Some(reply) => reply,
                     None => self.nobody(other),
                 };
-                return reply::finish(reply, &cid, tenon_connectors::ErrorFormat::Problem);
+                return reply::finish(reply, &cid, ErrorFormat::Problem);
             }
         };
         let (parts, body) = request.into_parts();
@@ -150,7 +151,7 @@ impl DataPlane {
 
     /// The answer to OPTIONS where no service gives it: to browsers that ask before they call, and for paths whose channels
     /// have other methods only.
-    fn options(&self, router: &super::Router, request: &Request<Incoming>, found: &Found) -> Option<Reply> {
+    fn options(&self, router: &Router, request: &Request<Incoming>, found: &Found) -> Option<Reply> {
         if let Some(reply) = cors::preflight(router, request) {
             return Some(reply);
         }
@@ -188,7 +189,7 @@ impl DataPlane {
         } else {
             let bytes = arriving.read().await.map_err(problem)?;
             incoming::forget_coding(&mut arrival.parts.headers);
-            let body = super::format::read(&arrival.route.http, bytes, self.settings.nesting_max.min(NESTING_MAX))
+            let body = format::read(&arrival.route.http, bytes, self.settings.nesting_max.min(NESTING_MAX))
                 .map_err(problem)?;
             self.answer(arrival, caller, body).await
         };
@@ -196,32 +197,27 @@ impl DataPlane {
     }
 
     /// Answers from what is kept, or by the service.
-    async fn answer(
-        &self,
-        arrival: Arrival,
-        caller: Option<Arc<crate::call::CallerIdentity>>,
-        body: ReadBody,
-    ) -> Reply {
+    async fn answer(&self, arrival: Arrival, caller: Option<Arc<CallerIdentity>>, body: ReadBody) -> Reply {
         let route = Arc::clone(&arrival.route);
         if let Some(policy) = &route.http.cache
-            && super::cache::may_be_kept(policy, &arrival.parts.method)
+            && cache::may_be_kept(policy, &arrival.parts.method)
         {
-            let key = super::cache::key_of(policy, &arrival, caller.as_deref(), &body);
-            let visit = super::cache::Visit::of(&arrival.parts);
+            let key = cache::key_of(policy, &arrival, caller.as_deref(), &body);
+            let visit = cache::Visit::of(&arrival.parts);
             let deployment = self.invoker.deployment_of(&route.http.service);
             let call = call_of(arrival, caller, body, None);
             let run = async || self.run(&call.0, call.1).await;
             return self.cache.serve(key, policy, &visit, deployment, run).await;
         }
         if let Some(ttl) = route.http.idempotency_ttl
-            && let Some(key) = super::idempotency::key_of(&arrival)
+            && let Some(key) = idempotency::key_of(&arrival)
         {
             let visit = match key {
-                Ok(key) => super::idempotency::Repeat::of(&key, &arrival, caller.as_deref(), &body),
+                Ok(key) => idempotency::Repeat::of(&key, &arrival, caller.as_deref(), &body),
                 Err(problem) => return reply::problem_reply(problem),
             };
             let call = call_of(arrival, caller, body, None);
-            let claim = super::idempotency::Claims {
+            let claim = idempotency::Claims {
                 store: &self.store,
                 ttl,
                 patience: route.http.timeout,
@@ -249,7 +245,7 @@ impl DataPlane {
 /// The call that a request makes, and its channel.
 fn call_of(
     arrival: Arrival,
-    caller: Option<Arc<crate::call::CallerIdentity>>,
+    caller: Option<Arc<CallerIdentity>>,
     body: ReadBody,
     stream: Option<BodyStream>,
 ) -> (Arc<Route>, ServiceCall) {

@@ -320,7 +320,7 @@ impl Build<'_> {
                 let serial = self.builder.routes.fetch_add(1, Ordering::Relaxed);
                 Some(Arc::new(Route {
                     key,
-                    http,
+                    http: *http,
                     gate,
                     serial,
                 }))

@@ -92,7 +92,7 @@ mod tests {
         let object = Object {
             kind: "k".to_owned(),
             name: "n".parse().unwrap(),
-            body: json!({}).into(),
+            body: json!({}),
             version: number,
             revision: Revision(0),
             manifest: None,

@@ -103,7 +103,7 @@ fn the_smallest_bodies_get_their_defaults() {
 }
 
 #[test]
-fn wrong_bodies_are_refused_with_their_field() {
+fn wrong_channels_are_refused_with_their_field() {
     let field_of = |problems: Vec<tenon_model::FieldProblem>| problems.first().map(|problem| problem.field.clone());
     for (body, field) in [
         (json!({"path": "a", "service": "s"}), "path"),
@@ -164,6 +164,11 @@ fn wrong_bodies_are_refused_with_their_field() {
             "{body}"
         );
     }
+}
+
+#[test]
+fn wrong_connections_are_refused_with_their_field() {
+    let field_of = |problems: Vec<tenon_model::FieldProblem>| problems.first().map(|problem| problem.field.clone());
     for (body, field) in [
         (json!({"url": "h"}), "url"),
         (json!({"url": "http://u:p@h"}), "url"),

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode};
 use ring::digest::{SHA256, digest};
 use tenon_connectors::ResponseCache;
 
-use crate::channels::kept::KeptAnswer;
+use crate::channels::kept::{KeptAnswer, hex};
 use crate::channels::reply::Reply;
 use crate::channels::reply_body::ReplyBody;
 
@@ -45,8 +45,7 @@ pub(super) fn tag_of(answer: &KeptAnswer) -> Option<HeaderValue> {
     bytes.push(0);
     bytes.extend_from_slice(&answer.body);
     let digest = digest(&SHA256, &bytes);
-    let hex: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::try_from(format!("\"{hex}\"")).ok()
+    HeaderValue::try_from(format!("\"{}\"", hex(&digest.as_ref()[..16]))).ok()
 }
 
 /// The answer, or only that it is the one that the caller has.

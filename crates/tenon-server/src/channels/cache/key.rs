@@ -21,13 +21,9 @@ pub(in crate::channels) fn key_of(
     let mut digest = Digest(Context::new(&SHA256));
     let parts = &arrival.parts;
     digest.add(&arrival.route.serial.to_be_bytes());
-    // HEAD is answered with the head of what GET is answered with.
-    let method = if parts.method == http::Method::HEAD {
-        "GET"
-    } else {
-        parts.method.as_str()
-    };
-    digest.add(method.as_bytes());
+    // A channel for GET answers HEAD with the head of what it answers GET with.
+    let method = arrival.route.http.method.as_ref().unwrap_or(&parts.method);
+    digest.add(method.as_str().as_bytes());
     digest.add(parts.uri.path().as_bytes());
     let mut query: Vec<&str> = parts.uri.query().unwrap_or_default().split('&').collect();
     query.retain(|pair| {

@@ -11,7 +11,7 @@ use crate::channels::reply_body::ReplyBody;
 
 fn policy() -> ResponseCache {
     ResponseCache {
-        ttl: Duration::from_secs(60),
+        ttl: Duration::from_mins(1),
         shared_across_callers: false,
         vary_by_headers: Vec::new(),
         ignored_query_parameters: Vec::new(),

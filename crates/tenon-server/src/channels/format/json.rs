@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Write;
 
 use super::{Wrong, place_of};
 
@@ -97,7 +98,8 @@ impl<'t> Checker<'t> {
                     seen: Names::default(),
                 })?;
                 if self.peek() == Some(b'}') {
-                    return self.close();
+                    self.close();
+                    return Ok(false);
                 }
                 self.name()?;
                 Ok(true)
@@ -105,7 +107,8 @@ impl<'t> Checker<'t> {
             Some(b'[') => {
                 self.open(Frame::Array { index: 0 })?;
                 if self.peek() == Some(b']') {
-                    return self.close();
+                    self.close();
+                    return Ok(false);
                 }
                 Ok(true)
             }
@@ -136,7 +139,7 @@ impl<'t> Checker<'t> {
                     }
                     return Ok(true);
                 }
-                Some(byte) if byte == end => drop(self.close()?),
+                Some(byte) if byte == end => self.close(),
                 Some(_) => return Err(self.wrong_text(&format!("',' or '{}' is expected", char::from(end)))),
                 None => return Err(self.wrong_text("the text ends before the value does")),
             }
@@ -152,10 +155,9 @@ impl<'t> Checker<'t> {
         Ok(())
     }
 
-    fn close(&mut self) -> Checked<bool> {
+    fn close(&mut self) {
         self.frames.pop();
         self.at += 1;
-        Ok(false)
     }
 
     /// The name of an object's element, and the colon behind it.
@@ -331,7 +333,7 @@ impl<'t> Checker<'t> {
                     if path.is_empty() {
                         path.push('/');
                     }
-                    path.push_str(&format!("[{index}]"));
+                    let _ = write!(path, "[{index}]");
                 }
             }
             if path.len() > PATH_BYTES_MAX {

@@ -110,7 +110,7 @@ fn utf8(body: &[u8]) -> Result<&str, Wrong> {
 /// A byte's place in a text as people count.
 fn place_of(text: &[u8], at: usize) -> String {
     let before = &text[..at.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let line_start = before
         .iter()
         .rposition(|byte| *byte == b'\n')

@@ -53,7 +53,10 @@ fn json_goes_on_as_it_came() {
 
 #[test]
 fn json_that_readers_disagree_about_is_refused_with_its_element() {
-    let many: String = (0..40).map(|number| format!("\"n{number}\": 1, ")).collect();
+    let many = (0..40)
+        .map(|number| format!("\"n{number}\": 1, "))
+        .collect::<Vec<_>>()
+        .concat();
     for (bad, field) in [
         (b"{\"a\": {\"b\": 1, \"\\u0062\": 2}}".as_slice(), "/a/b"),
         (format!("{{{many}\"n3\": 1}}").as_bytes(), "/n3"),

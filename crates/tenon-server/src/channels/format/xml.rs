@@ -133,12 +133,11 @@ impl Document {
     }
 
     fn path(&self) -> String {
-        let names: String = self
-            .open
-            .iter()
-            .take(20)
-            .map(|element| format!("/{}", element.name))
-            .collect();
+        let mut names = String::new();
+        for element in self.open.iter().take(20) {
+            names.push('/');
+            names.push_str(&element.name);
+        }
         if names.is_empty() { "/".to_owned() } else { names }
     }
 }

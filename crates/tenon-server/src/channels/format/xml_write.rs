@@ -1,5 +1,7 @@
 //! Values as XML, the way back from `xml`.
 
+use std::fmt::Write;
+
 use quick_xml::escape::escape;
 use serde_json::Value;
 
@@ -32,7 +34,7 @@ fn element(text: &mut String, name: &str, value: &Value) -> Option<()> {
         for (name, value) in children {
             if let Some(name) = name.strip_prefix('@').filter(|name| is_name(name)) {
                 let value = plain(value)?;
-                text.push_str(&format!(" {name}=\"{}\"", escape(&value)));
+                let _ = write!(text, " {name}=\"{}\"", escape(&value));
             }
         }
     }

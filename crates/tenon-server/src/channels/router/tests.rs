@@ -172,7 +172,7 @@ fn rank_of(pattern: &PathPattern, segments: &[String]) -> Option<Vec<usize>> {
             PathSegment::Literal(literal) if literal == text => rank.push(0),
             PathSegment::Param(_) if !text.is_empty() => rank.push(2_000),
             PathSegment::Mixed(parts) => {
-                let template = super::template::Template::new(parts);
+                let template = template::Template::new(parts);
                 template.values(text)?;
                 rank.push(1_000 - template.specificity());
             }
