@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tenon_protocol::worker::{LogLine, Message};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context as LayerContext;
 
@@ -75,11 +75,11 @@ impl LogLayer {
 }
 
 impl<S: Subscriber> Layer<S> for LogLayer {
-    fn enabled(&self, metadata: &Metadata<'_>, _: LayerContext<'_, S>) -> bool {
-        self.level.is_none_or(|level| *metadata.level() <= level)
-    }
-
     fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        // Not by `enabled`, which would speak for the other layers of a program as well.
+        if self.level.is_some_and(|level| *event.metadata().level() > level) {
+            return;
+        }
         let Some(dropped) = self.take() else {
             return;
         };
