@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
-use tenon_protocol::control::ServiceSummary;
 
-use super::OpenApiSettings;
 use super::operation::{Operation, operation_ids, path_of};
 use super::schemas::{self, Schemas};
+use super::{Described, OpenApiSettings};
 use crate::channels::Route;
 use crate::security::Scheme;
 use crate::snapshot::Snapshot;
 
 /// The OpenAPI 3.1 document of the channels of a snapshot.
-pub(super) fn document(snapshot: &Snapshot, services: &[ServiceSummary], settings: &OpenApiSettings) -> Value {
+pub(super) fn document(snapshot: &Snapshot, services: &[Described], settings: &OpenApiSettings) -> Value {
     let routes = snapshot.router.iter().filter(|route| route.http.include_in_openapi);
     let schemes_of = |route: &Route| snapshot.schemes(&route.http.security);
     let routes: Vec<(&Route, Vec<Scheme>)> = routes.map(|route| (&**route, schemes_of(route))).collect();
@@ -21,14 +20,10 @@ pub(super) fn document(snapshot: &Snapshot, services: &[ServiceSummary], setting
 }
 
 /// The document of these channels, each with the ways in which callers show who they are.
-pub(super) fn assemble(
-    routes: &[(&Route, Vec<Scheme>)],
-    services: &[ServiceSummary],
-    settings: &OpenApiSettings,
-) -> Value {
-    let services: HashMap<&str, &ServiceSummary> = services
+pub(super) fn assemble(routes: &[(&Route, Vec<Scheme>)], services: &[Described], settings: &OpenApiSettings) -> Value {
+    let services: HashMap<&str, &Described> = services
         .iter()
-        .map(|service| (service.name.as_str(), service))
+        .map(|service| (service.summary.name.as_str(), service))
         .collect();
     let mut parts = Schemas::default();
     parts.add("Problem", schemas::problem());

@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tenon_protocol::control::ServiceSummary;
 use tokio::sync::Mutex;
 
 use crate::security::{Refusal, Visitor};
@@ -70,6 +71,14 @@ struct Kept {
     deployments: u64,
     json: Bytes,
     etag: HeaderValue,
+}
+
+/// What a service says of itself.
+#[derive(Debug)]
+struct Described {
+    summary: ServiceSummary,
+    /// The methods that it has handlers for; none if it takes any.
+    methods: Option<Vec<String>>,
 }
 
 /// The two paths.
@@ -154,7 +163,11 @@ impl OpenApi {
         {
             return known.clone();
         }
-        let (services, settings) = (self.services.list(), self.settings.clone());
+        let services = self.services.list().into_iter().map(|summary| Described {
+            methods: self.services.http_methods(&summary.name),
+            summary,
+        });
+        let (services, settings): (Vec<Described>, _) = (services.collect(), self.settings.clone());
         let described = Arc::clone(&snapshot);
         // Many channels take a while; other requests should not wait for that.
         let made = tokio::task::spawn_blocking(move || document::document(&described, &services, &settings)).await;

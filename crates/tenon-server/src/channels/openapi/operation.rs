@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::{Map, Value, json};
 use tenon_connectors::{DataFormat, Deprecation, ErrorFormat, PathPattern};
 use tenon_model::Timestamp;
-use tenon_protocol::control::ServiceSummary;
 
+use super::Described;
 use super::schemas::{Schemas, plain_name, reference};
 use crate::channels::Route;
 use crate::security::Scheme;
@@ -31,7 +31,7 @@ pub(super) fn path_of(pattern: &PathPattern) -> (String, Vec<String>) {
 pub(super) struct Operation<'a> {
     pub(super) route: &'a Route,
     /// What the service says of itself; none if it is not deployed.
-    pub(super) service: Option<&'a ServiceSummary>,
+    pub(super) service: Option<&'a Described>,
     /// The names of the path's parameters in the document.
     pub(super) params: &'a [String],
     pub(super) schemes: &'a [Scheme],
@@ -56,13 +56,23 @@ impl Operation<'_> {
         }
     }
 
-    /// The channel's method; of one that takes any, those that people use: with and without a body.
+    /// The channel's method; of one that takes any, those that its service has handlers for, or else those that people use:
+    /// with and without a body.
     fn methods(&self) -> Vec<Method> {
         match &self.route.http.method {
             // OpenAPI 3.1 has no place for others.
             Some(method) if *method == Method::CONNECT => Vec::new(),
             Some(method) => vec![method.clone()],
-            None => vec![Method::GET, Method::POST],
+            None => {
+                let own = self.service.and_then(|service| service.methods.as_ref());
+                let own = own.into_iter().flatten().filter_map(|method| method.parse().ok());
+                let own: Vec<Method> = own.collect();
+                if own.is_empty() {
+                    vec![Method::GET, Method::POST]
+                } else {
+                    own
+                }
+            }
         }
     }
 
@@ -78,7 +88,7 @@ impl Operation<'_> {
             if http.deprecated.is_some() {
                 fields.insert("deprecated".to_owned(), json!(true));
             }
-            let input = self.service.and_then(|service| service.input.as_ref());
+            let input = self.service.and_then(|service| service.summary.input.as_ref());
             let input = input.map(|schema| parts.adopt(&format!("{}.input", http.service), schema));
             let parameters = self.parameters(method, input.as_ref());
             if !parameters.is_empty() {
@@ -112,7 +122,10 @@ impl Operation<'_> {
 
     /// The first line of the service's documentation, and the rest.
     fn texts(&self) -> (String, String) {
-        let doc = self.service.map(|service| service.doc.trim()).unwrap_or_default();
+        let doc = self
+            .service
+            .map(|service| service.summary.doc.trim())
+            .unwrap_or_default();
         let (first, rest) = doc.split_once('\n').unwrap_or((doc, ""));
         let summary = if first.trim().is_empty() {
             self.route.channel()
@@ -186,7 +199,7 @@ impl Operation<'_> {
 
     fn responses(&self, parts: &mut Schemas) -> Value {
         let http = &self.route.http;
-        let output = self.service.and_then(|service| service.output.as_ref());
+        let output = self.service.and_then(|service| service.summary.output.as_ref());
         let schema = output.map_or_else(
             || json!({}),
             |schema| parts.adopt(&format!("{}.output", http.service), schema),

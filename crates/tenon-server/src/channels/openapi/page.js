@@ -45,11 +45,10 @@
 
   /** A schema as people read it: references replaced, a few levels deep. */
   function readable(schema, depth = 0) {
-    const known = resolve(schema);
-    if (depth > 8 || typeof known !== "object" || known === null) return {};
-    if (Array.isArray(known)) return known.map((part) => readable(part, depth + 1));
-    const entries = Object.entries(known);
-    return Object.fromEntries(entries.map(([key, part]) => [key, typeof part === "object" && part !== null ? readable(part, depth + 1) : part]));
+    if (typeof schema !== "object" || schema === null) return schema;
+    if (depth > 8) return {};
+    if (Array.isArray(schema)) return schema.map((part) => readable(part, depth + 1));
+    return Object.fromEntries(Object.entries(resolve(schema)).map(([key, part]) => [key, readable(part, depth + 1)]));
   }
 
   function schemaBlock(content) {

@@ -8,7 +8,7 @@ use tenon_model::{ObjectKey, ObjectName};
 use tenon_protocol::control::ServiceSummary;
 
 use super::document::assemble;
-use super::{OpenApiSettings, page};
+use super::{Described, OpenApiSettings, page};
 use crate::channels::Route;
 use crate::security::{Gate, Scheme};
 
@@ -24,14 +24,15 @@ fn route(channel: &str, method: Option<http::Method>, path: &str, service: &str)
     }
 }
 
-fn service(name: &str, doc: &str, input: Option<Value>, output: Option<Value>) -> ServiceSummary {
-    serde_json::from_value(json!({
+fn service(name: &str, doc: &str, input: Option<Value>, output: Option<Value>) -> Described {
+    let summary: ServiceSummary = serde_json::from_value(json!({
         "name": name, "file": "a.py", "doc": doc, "group": "default", "deployment": 1, "input": input, "output": output,
     }))
-    .unwrap()
+    .unwrap();
+    Described { summary, methods: None }
 }
 
-fn made(routes: Vec<(Route, Vec<Scheme>)>, services: &[ServiceSummary]) -> Value {
+fn made(routes: Vec<(Route, Vec<Scheme>)>, services: &[Described]) -> Value {
     let routes: Vec<(&Route, Vec<Scheme>)> = routes.iter().map(|(route, ways)| (route, ways.clone())).collect();
     let document = assemble(&routes, services, &OpenApiSettings::default());
     check(&document);
@@ -188,6 +189,11 @@ fn channels_of_services_that_say_nothing_take_anything() {
     );
     assert_eq!(schemes.len(), 1);
     made(Vec::new(), &[]);
+    let mut verbs = service("verbs", "", None, None);
+    verbs.methods = Some(vec!["PUT".to_owned(), "DELETE".to_owned()]);
+    let document = made(vec![(route("verbs", None, "/verbs", "verbs"), Vec::new())], &[verbs]);
+    let operations = document["paths"]["/verbs"].as_object().unwrap();
+    assert_eq!(operations.keys().collect::<Vec<_>>(), ["put", "delete"]);
 }
 
 #[test]
