@@ -233,9 +233,5 @@ fn what_fails_is_tried_again_in_the_background() {
         (lines(&folder, "told") == ["one"]).then_some(())
     });
     assert_eq!(lines(&folder, "tries"), ["one"; 3]);
-    assert!(
-        !answer.json().is_null(),
-        "the correlation id: {:?}",
-        Value::String(answer.body)
-    );
+    assert_eq!(answer.body.len(), 24, "the correlation id: {answer:?}");
 }

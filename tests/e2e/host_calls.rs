@@ -78,7 +78,8 @@ class Everywhere(Service):
         asked = self.request.payload
         if asked.get('server'):
             return self.invoke('host.where@' + asked['server'], asked)
-        return self.servers.invoke_all('host.where', asked)
+        answers = self.server.rpc.invoke_all('host.where', asked)
+        return {answer.server: answer.data if answer.is_ok else answer.error for answer in answers}
 
 
 class Where(Service):
@@ -212,6 +213,24 @@ fn configuration_follows_its_files(cluster: &Cluster) {
     both_have(json!({"main": {"port": 1}}));
     std::fs::remove_file(&file).unwrap();
     both_have(Value::Null);
+}
+
+#[test]
+fn services_of_other_servers_are_called_by_name_or_all_at_once() {
+    let cluster = cluster();
+    let here = |server: &str| json!({"server": server, "channel": "invoke"});
+    for asked in [1, 2] {
+        let answer = ask(&cluster, asked, "/everywhere", &json!({"server": "server2"}));
+        assert_eq!(answer, here("server2"));
+        let answers = ask(&cluster, asked, "/everywhere", &json!({"fails": "nobody"}));
+        assert_eq!(answers, json!({"server1": here("server1"), "server2": here("server2")}));
+    }
+    let answers = ask(&cluster, 1, "/everywhere", &json!({"fails": "server2"}));
+    assert_eq!(answers["server1"], here("server1"));
+    assert!(
+        answers["server2"].as_str().unwrap().contains("as it was asked to"),
+        "{answers}"
+    );
 }
 
 #[test]

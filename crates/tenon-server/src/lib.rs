@@ -21,6 +21,7 @@ pub mod rate_limits;
 mod secrets;
 pub mod security;
 mod server;
+mod server_parts;
 mod service_metrics;
 pub mod services;
 mod settings;
@@ -35,7 +36,8 @@ pub use call::{
 };
 pub use channels::OpenApiSettings;
 pub use membership::Presence;
-pub use server::{ServerError, ServerParts, ServerSettings, run_server};
+pub use server::run_server;
+pub use server_parts::{ServerError, ServerParts, ServerSettings};
 pub use settings::{BackgroundSettings, DataSettings, HostSettings, InvokeSettings};
 
 /// The kinds of objects that live here: security definitions and rate limits.

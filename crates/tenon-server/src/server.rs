@@ -1,39 +1,34 @@
 //! A server, put together and run: objects, services, channels, jobs, manifests, control API, heartbeat.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::net::TcpListener as StdTcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tenon_control::{ControlListener, ControlSettings, Identity, IdentityError, MetricsText, health_routes};
-use tenon_model::{Catalog, Clock, InstanceId, Random, Revision, SystemClock};
-use tenon_store::Store;
+use tenon_control::{ControlListener, Identity, MetricsText, health_routes};
+use tenon_model::{Clock, InstanceId, Revision, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::channels::{AnswerCache, DataListener, DataPlane, OpenApi, OpenApiSettings};
+use crate::channels::{AnswerCache, DataListener, DataPlane, OpenApi};
 use crate::control::{Api, routes};
-use crate::deployments::{DeployError, DeploymentSettings, SdkFiles};
 use crate::host::{Host, HostParts};
 use crate::invoke::Invoker;
 use crate::jobs::RunExecutor;
 use crate::manifests_folder::ManifestsFolder;
-use crate::membership::{Presence, ServerHealth};
+use crate::membership::ServerHealth;
 use crate::metrics::Metrics;
 use crate::object_writer::ObjectWriter;
 use crate::objects::ObjectFollower;
 use crate::rate_limits::{Meters, follow_servers};
 use crate::secrets::Secrets;
-use crate::security::{ClusterKey, ClusterKeyError, Users};
+use crate::security::{ClusterKey, Users};
+use crate::server_parts::{ConditionListener, ServerError, ServerParts, ServerSettings};
 use crate::services::{Services, ServicesParts};
-use crate::settings::{BackgroundSettings, DataSettings, HostSettings, InvokeSettings};
 use crate::snapshot::{SnapshotBuilder, SnapshotCell};
-use crate::workers::WorkerSettings;
 
 /// How often is looked whether the server is still as it was told.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -42,108 +37,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const CONFIG_WAIT: Duration = Duration::from_secs(5);
 /// How long a server that stops waits until the locks of its calls are given back.
 const LOCKS_WAIT: Duration = Duration::from_secs(2);
-
-/// Is told whether the server takes work, and why not, whenever that changes.
-type ConditionListener = Arc<dyn Fn(bool, String) + Send + Sync>;
-
-/// What a server is given: who it is, where it listens, what it works with.
-pub struct ServerParts {
-    /// The cluster's name.
-    pub cluster: String,
-    /// Who the server is.
-    pub presence: Presence,
-    /// The store.
-    pub store: Store,
-    /// Its certificate.
-    pub identity: Identity,
-    /// All kinds.
-    pub catalog: Arc<Catalog>,
-    /// The file with the cluster's secret key.
-    pub secret_key_file: PathBuf,
-    /// The first administrator's name and password hash, for a cluster without users.
-    pub first_admin: Option<(String, String)>,
-    /// The bound socket of the data plane.
-    pub data_listener: StdTcpListener,
-    /// The Unix socket of the data plane.
-    pub data_socket: PathBuf,
-    /// The bound socket of the control address.
-    pub control_listener: StdTcpListener,
-    /// The folder of manifests.
-    pub manifests: PathBuf,
-    /// The environment variables that objects may name.
-    pub environment: Arc<HashMap<String, String>>,
-    /// Randomness.
-    pub random: Arc<dyn Random>,
-    /// What Python services import, and the program that runs them.
-    pub sdk: SdkFiles,
-    /// The directory for what only lives as long as the server.
-    pub run_dir: PathBuf,
-    /// The folder whose files are deployed by themselves.
-    pub services_dir: PathBuf,
-    /// The folder of what services read as their configuration.
-    pub user_config: PathBuf,
-    /// Is told how the server is.
-    pub condition: ConditionListener,
-    /// Limits.
-    pub settings: ServerSettings,
-}
-
-impl fmt::Debug for ServerParts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerParts")
-            .field("presence", &self.presence)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Limits of a server, by part.
-#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerSettings {
-    /// Of the data plane.
-    pub data: DataSettings,
-    /// Of calls and runs.
-    pub invoke: InvokeSettings,
-    /// Of what services ask of the platform.
-    pub host: HostSettings,
-    /// Of calls that nobody waits for.
-    pub background: BackgroundSettings,
-    /// Of the control address.
-    pub control: ControlSettings,
-    /// Of the store's socket.
-    pub store: tenon_store::ClientSettings,
-    /// Of outgoing connections.
-    pub connections: tenon_connectors::Settings,
-    /// Of workers.
-    pub workers: WorkerSettings,
-    /// Of deployments.
-    pub deployments: DeploymentSettings,
-    /// Of the OpenAPI document.
-    pub openapi: OpenApiSettings,
-}
-
-/// Why a server can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// A socket can't be used.
-    #[error("cannot use the socket {what}")]
-    Socket {
-        /// Which one.
-        what: String,
-        /// What went wrong.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The cluster's key can't be had.
-    #[error(transparent)]
-    Key(#[from] ClusterKeyError),
-    /// The certificate can't be used.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The files of deployments have no place.
-    #[error(transparent)]
-    Deployments(#[from] DeployError),
-}
 
 /// Runs a server until told to stop; returns when everything that ran has ended.
 ///
@@ -177,18 +70,24 @@ struct Outside {
     condition: ConditionListener,
 }
 
+/// What the outside of a server is made of.
+struct OutsideParts {
+    control: StdTcpListener,
+    identity: Identity,
+    data: StdTcpListener,
+    data_socket: PathBuf,
+    manifests: PathBuf,
+    first_admin: Option<(String, String)>,
+    condition: ConditionListener,
+}
+
 impl Server {
     fn assemble(parts: ServerParts) -> Result<(Self, Outside), ServerError> {
-        let settings = parts.settings;
+        let settings = parts.settings.clone();
         let snapshot = Arc::new(SnapshotCell::default());
         let metrics = Arc::new(Metrics::new(settings.host.metric_series_max));
         let invoker = Invoker::new(Arc::clone(&metrics), settings.invoke.clone());
-        let key = Arc::new(ClusterKey::load(&parts.secret_key_file)?);
-        let secrets = Secrets {
-            environment: parts.environment,
-            key,
-            random: Arc::clone(&parts.random),
-        };
+        let secrets = secrets_of(&parts)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let host = Host::new(HostParts {
             server: parts.presence.name.clone(),
@@ -201,32 +100,13 @@ impl Server {
             identity: parts.identity.clone(),
             control: settings.control.clone(),
             clock: Arc::clone(&clock),
-            user_config: parts.user_config,
+            user_config: parts.user_config.clone(),
             settings: settings.host.clone(),
             background: settings.background.clone(),
         });
-        let services = Services::new(ServicesParts {
-            store: parts.store.clone(),
-            host: Arc::clone(&host) as _,
-            sdk: parts.sdk,
-            cluster: parts.cluster.clone(),
-            server: parts.presence.name.clone(),
-            instance: parts.presence.instance.clone(),
-            run_dir: parts.run_dir,
-            services_dir: Some(parts.services_dir),
-            random: Arc::clone(&parts.random),
-            workers: settings.workers.clone(),
-            deployments: settings.deployments.clone(),
-        })?;
+        let services = services_of(&parts, &host)?;
         invoker.attach(services.clone());
-        let writer = ObjectWriter {
-            store: parts.store.clone(),
-            catalog: Arc::clone(&parts.catalog),
-            connectors: Arc::new(tenon_connectors::connectors()),
-            secrets: secrets.clone(),
-            services: services.clone(),
-            snapshot: Arc::clone(&snapshot),
-        };
+        let writer = writer_of(&parts, &secrets, &services, &snapshot);
         host.attach(writer.clone());
         let (name, instance) = (parts.presence.name.clone(), parts.presence.instance.clone());
         let (revision, revisions) = watch::channel(None);
@@ -258,20 +138,28 @@ impl Server {
             name,
             settings,
         };
-        let control = listener("of the control address", parts.control_listener)?;
-        let outside = Outside {
-            control: ControlListener::new(
-                control,
-                &parts.identity,
-                server.router(),
-                server.settings.control.clone(),
-            )?,
-            data: data_listener(parts.data_listener, &parts.data_socket)?,
+        let outside = server.outside(OutsideParts {
+            control: parts.control_listener,
+            identity: parts.identity,
+            data: parts.data_listener,
+            data_socket: parts.data_socket,
             manifests: parts.manifests,
             first_admin: parts.first_admin,
             condition: parts.condition,
-        };
+        })?;
         Ok((server, outside))
+    }
+
+    /// Opens what the outside reaches the server by.
+    fn outside(&self, parts: OutsideParts) -> Result<Outside, ServerError> {
+        let control = listener("of the control address", parts.control)?;
+        Ok(Outside {
+            control: ControlListener::new(control, &parts.identity, self.router(), self.settings.control.clone())?,
+            data: data_listener(parts.data, &parts.data_socket)?,
+            manifests: parts.manifests,
+            first_admin: parts.first_admin,
+            condition: parts.condition,
+        })
     }
 
     /// Everything that the control address answers.
@@ -392,6 +280,47 @@ impl Server {
         tasks.wait().await;
         health.say_goodbye(store).await;
     }
+}
+
+fn secrets_of(parts: &ServerParts) -> Result<Secrets, ServerError> {
+    Ok(Secrets {
+        environment: Arc::clone(&parts.environment),
+        key: Arc::new(ClusterKey::load(&parts.secret_key_file)?),
+        random: Arc::clone(&parts.random),
+    })
+}
+
+fn writer_of(
+    parts: &ServerParts,
+    secrets: &Secrets,
+    services: &Services,
+    snapshot: &Arc<SnapshotCell>,
+) -> ObjectWriter {
+    ObjectWriter {
+        store: parts.store.clone(),
+        catalog: Arc::clone(&parts.catalog),
+        connectors: Arc::new(tenon_connectors::connectors()),
+        secrets: secrets.clone(),
+        services: services.clone(),
+        snapshot: Arc::clone(snapshot),
+    }
+}
+
+fn services_of(parts: &ServerParts, host: &Arc<Host>) -> Result<Services, ServerError> {
+    let services = Services::new(ServicesParts {
+        store: parts.store.clone(),
+        host: Arc::clone(host) as _,
+        sdk: parts.sdk.clone(),
+        cluster: parts.cluster.clone(),
+        server: parts.presence.name.clone(),
+        instance: parts.presence.instance.clone(),
+        run_dir: parts.run_dir.clone(),
+        services_dir: Some(parts.services_dir.clone()),
+        random: Arc::clone(&parts.random),
+        workers: parts.settings.workers.clone(),
+        deployments: parts.settings.deployments.clone(),
+    })?;
+    Ok(services)
 }
 
 /// Tells how the server is, until `stop`.

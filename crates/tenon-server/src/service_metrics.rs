@@ -60,7 +60,7 @@ impl ServiceMetrics {
     }
 
     /// Takes a measurement; false if it is left out.
-    pub(crate) fn take(&mut self, metric: Metric, registry: &mut Registry) -> bool {
+    pub(crate) fn take(&mut self, metric: &Metric, registry: &mut Registry) -> bool {
         let name = name_of(&metric.name);
         let wrong = match (&metric.kind, metric.value) {
             _ if name.is_empty() => Some("it has no name"),
@@ -71,7 +71,7 @@ impl ServiceMetrics {
             }
             _ => None,
         };
-        let labels = labels_of(&metric);
+        let labels = labels_of(metric);
         let key = (name.clone(), labels.clone());
         let is_new = !self.series.contains(&key);
         let wrong = wrong.or_else(|| {
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn measurements_add_up_by_kind() {
         let (mut metrics, mut registry) = (ServiceMetrics::new(10), Registry::default());
-        let mut take = |metric| metrics.take(metric, &mut registry);
+        let mut take = |metric| metrics.take(&metric, &mut registry);
         assert!(take(metric("orders", MetricKind::Counter, 1.0, &[("type", "a")])));
         assert!(take(metric("orders", MetricKind::Counter, 2.5, &[("type", "a")])));
         assert!(take(metric("queue-size", MetricKind::Gauge, 5.0, &[])));
@@ -227,10 +227,10 @@ mod tests {
         let (mut metrics, mut registry) = (ServiceMetrics::new(3), Registry::default());
         let taken = (0..10).filter(|number| {
             let label = number.to_string();
-            metrics.take(metric("m", MetricKind::Counter, 1.0, &[("n", &label)]), &mut registry)
+            metrics.take(&metric("m", MetricKind::Counter, 1.0, &[("n", &label)]), &mut registry)
         });
         assert_eq!(taken.count(), 3);
-        assert!(metrics.take(metric("m", MetricKind::Counter, 1.0, &[("n", "2")]), &mut registry));
+        assert!(metrics.take(&metric("m", MetricKind::Counter, 1.0, &[("n", "2")]), &mut registry));
         assert_eq!(text(&registry).matches("m_total{").count(), 3);
     }
 }

@@ -82,7 +82,9 @@ impl InHand {
     /// Ends all calls; which they were.
     pub(super) fn end_all(&self) -> Vec<BackgroundClaim> {
         let claims = self.claims();
-        claims.iter().for_each(|claim| self.end(*claim));
+        for claim in &claims {
+            self.end(*claim);
+        }
         claims
     }
 

@@ -339,7 +339,9 @@ impl Background {
                 }
                 Err(error) => {
                     tracing::error!(%error, "the claims of background calls ran out; other servers make them");
-                    claims.into_iter().for_each(|claim| self.in_hand.end(claim));
+                    for claim in claims {
+                        self.in_hand.end(claim);
+                    }
                 }
             }
         }

@@ -213,7 +213,7 @@ async fn freed(events: &mut Events) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn as_millis(duration: Duration) -> u64 {

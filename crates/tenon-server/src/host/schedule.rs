@@ -17,13 +17,13 @@ impl Host {
     pub(super) async fn schedule_onetime(&self, call: HostCall) -> HostResult {
         let request = &call.request;
         let service = needed(request, "service")?;
-        let name = match text(request, "name") {
-            Some(name) => name.to_owned(),
-            None => {
+        let name = text(request, "name").map_or_else(
+            || {
                 let unique = CorrelationId::generate(&*self.secrets.random);
                 format!("{}.{unique}", text(request, "prefix").unwrap_or(service))
-            }
-        };
+            },
+            str::to_owned,
+        );
         let name: ObjectName = name
             .parse()
             .map_err(|error| HostFailure::bad_request(format!("the job's name: {error}")))?;

@@ -278,17 +278,13 @@ fn interpolated(text: &str, references: &dyn References) -> Result<String, Strin
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        match after.split_once('}').filter(|(name, _)| is_name(name)) {
-            Some((name, after)) => {
-                result.push_str(before);
-                result.push_str(&variable(name)?);
-                rest = after;
-            }
-            None => {
-                result.push_str(before);
-                result.push_str("${");
-                rest = after;
-            }
+        result.push_str(before);
+        if let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_name(name)) {
+            result.push_str(&variable(name)?);
+            rest = after;
+        } else {
+            result.push_str("${");
+            rest = after;
         }
     }
     result.push_str(rest);
