@@ -113,7 +113,12 @@ fn a_quarantined_service_is_listed_and_deploying_the_same_again_lifts_it() {
 #[test]
 fn a_deployment_is_taken_to_another_cluster() {
     let (from, to) = (Cluster::start(), Cluster::start());
-    deploy_back(&from, 5);
+    // A folder with a group file is the group of its name.
+    let folder = from.scratch("back");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("group.toml"), "workers = 1\n").unwrap();
+    std::fs::write(folder.join("back.py"), BACK.replace("VERSION", "5")).unwrap();
+    from.tenon_ok(&["deploy", &folder.to_string_lossy()]);
     let number = live(&from, "back").to_string();
     let archive = from.scratch("back.tar").to_string_lossy().into_owned();
     from.tenon_ok(&["deployment", "export", &number, "-o", &archive]);
@@ -131,8 +136,16 @@ fn a_deployment_is_taken_to_another_cluster() {
     let of_group = |cluster: &Cluster| hashes(cluster, live(cluster, "back"));
     assert_eq!(of_group(&to), of_group(&from));
 
-    // Its only file taken away, the group has nothing left.
-    to.tenon_ok(&["deploy", "--group", "back", "--remove", "back.py"]);
+    // With its files taken away, the group has nothing left.
+    to.tenon_ok(&[
+        "deploy",
+        "--group",
+        "back",
+        "--remove",
+        "back.py",
+        "--remove",
+        "group.toml",
+    ]);
     wait_for("the service is gone", PATIENCE, || {
         let gone = to.tenon(&["service", "invoke", "groups.back"]);
         (gone.status.code() == Some(44)).then_some(())

@@ -89,7 +89,7 @@ pub(crate) async fn probe_without_clashes(
             wanted.restore(&path, task.base);
             refused.push(refused_because(&path, error, String::new(), task.base));
         }
-        if wanted.is_empty() || wanted == *task.base {
+        if wanted == *task.base {
             return probe(inner, task.group, task.base, wanted).await;
         }
     }

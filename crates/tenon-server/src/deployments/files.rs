@@ -36,10 +36,6 @@ impl FileSet {
         self.0.insert(file.path.clone(), file);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The files whose paths begin so.
     pub(crate) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a DeploymentFile> {
         self.0.values().filter(move |file| file.path.starts_with(prefix))

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use tenon_model::DurationText;
 use tenon_store::{DEFAULT_GROUP, DeploymentFile};
 
-use super::files::FileSet;
+use super::files::{FileSet, RESERVED};
+use super::requirements::REQUIREMENTS;
 use super::settings::DeploymentSettings;
 use crate::workers::WorkerSettings;
 
 /// The file that makes a folder a worker group, and holds its limits.
-pub(crate) const GROUP_FILE: &str = "group.toml";
+pub const GROUP_FILE: &str = "group.toml";
 
 const NAME_BYTES_MAX: usize = 60;
 
@@ -69,6 +70,16 @@ pub(crate) fn path_in_folder(group: &str, path: &str) -> String {
     } else {
         format!("{group}/{path}")
     }
+}
+
+/// What says how the other files are run: changed together, before these.
+pub(crate) fn is_configuration(path: &str) -> bool {
+    path == GROUP_FILE || path == REQUIREMENTS || path.starts_with(RESERVED)
+}
+
+/// Whether there is anything to run.
+pub(crate) fn has_code(files: &FileSet) -> bool {
+    files.below("").any(|file| !is_configuration(&file.path))
 }
 
 /// The program of a group that is one; none for a group of Python files.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::environments::Environment;
 use super::files::FileSet;
+use super::group::has_code;
 use super::probe::{chain, drop_candidate, remove_root};
 use super::{DeployError, Inner, Setup};
 use crate::workers::{Pool, PoolParts, ReadyWorker};
@@ -26,7 +27,7 @@ pub(crate) struct Seen {
 /// A deployment that runs here.
 #[derive(Debug)]
 struct Running {
-    /// None if it has no files, and so nothing to run.
+    /// None if it has nothing to run.
     pool: Option<Pool>,
     root: PathBuf,
     /// Its packages, which stay as long as it does.
@@ -126,7 +127,7 @@ async fn start(inner: &Arc<Inner>, record: &DeploymentRecord) -> Result<Running,
         }
     };
     let named = inner.deployments_dir.join(record.number.to_string());
-    if files.is_empty() {
+    if !has_code(&files) {
         return Ok(Running {
             pool: None,
             root: named,

@@ -37,7 +37,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use group::{is_executable, is_group_name, split_by_group};
+pub use group::{GROUP_FILE, is_executable, is_group_name, split_by_group};
 pub use sdk::SdkFiles;
 pub use settings::DeploymentSettings;
 
@@ -46,7 +46,6 @@ use crate::services::{Registry, ServicesParts};
 use crate::workers::{Interpreter, UserError, WorkerProgram, WorkerSettings, WorkerSpec, WorkerUser, interpreter};
 use environments::{Environment, Environments};
 use files::FileSet;
-use group::GROUP_FILE;
 use probe::Candidate;
 
 /// Why something was not deployed.

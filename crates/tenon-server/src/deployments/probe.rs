@@ -9,8 +9,7 @@ use tenon_store::ServiceRecord;
 
 use super::environments::Environment;
 use super::files::{FileSet, RESERVED, forget_previous};
-use super::group::GROUP_FILE;
-use super::requirements::REQUIREMENTS;
+use super::group::{has_code, is_configuration};
 use super::{DeployError, Inner};
 use crate::workers::{ReadyWorker, StartError};
 
@@ -39,7 +38,7 @@ pub(crate) struct Probed {
 
 /// Finds out how much of `wanted` works. `base` is the live set, which does.
 pub(crate) async fn probe(inner: &Inner, group: &str, base: &FileSet, wanted: FileSet) -> Result<Probed, DeployError> {
-    if wanted.is_empty() {
+    if !has_code(&wanted) {
         return Ok(Probed {
             files: wanted,
             refused: Vec::new(),
@@ -135,11 +134,6 @@ async fn one_by_one(inner: &Inner, group: &str, base: &FileSet, wanted: &FileSet
     }
 }
 
-/// What says how the other files are run: changed together, before these.
-fn is_configuration(path: &str) -> bool {
-    path == GROUP_FILE || path == REQUIREMENTS || path.starts_with(RESERVED)
-}
-
 /// The live set with the wanted limits and packages, or as it is with the reason why it does not run with them.
 async fn configured(
     inner: &Inner,
@@ -155,7 +149,9 @@ async fn configured(
         return Ok((base.clone(), Vec::new()));
     }
     let mut next = base.clone();
-    changed.iter().for_each(|path| next.restore(path, wanted));
+    for path in &changed {
+        next.restore(path, wanted);
+    }
     changed.retain(|path| !path.starts_with(RESERVED));
     match start(inner, group, &next, base).await? {
         Ok(candidate) if candidate.worker.hello.refused.is_empty() => {

@@ -87,7 +87,9 @@ pub(crate) async fn resolve(
     }
     let total: usize = found.iter().map(|wheel| wheel.content.len()).sum();
     if total <= settings.requirements_bytes_max {
-        found.into_iter().for_each(|wheel| files.insert(wheel));
+        for wheel in found {
+            files.insert(wheel);
+        }
     } else {
         tracing::warn!("the packages have {total} bytes together: only their hashes are kept with the deployment");
     }
@@ -127,7 +129,7 @@ fn read_wheels(directory: &Path) -> std::io::Result<Vec<DeploymentFile>> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".whl") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "whl") {
             found.push(DeploymentFile::new(
                 format!("{WHEELS}{name}"),
                 std::fs::read(entry.path())?,
@@ -192,7 +194,7 @@ mod tests {
         assert!(must_resolve(&files, &old));
         files.remove(REQUIREMENTS);
         forget_unneeded(&mut files);
-        assert!(files.is_empty());
+        assert!(lock_of(&files).is_none());
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ struct Live {
 #[derive(Debug, Clone)]
 struct GroupRoute {
     deployment: u64,
-    /// None for a deployment without files: it has nothing to run.
+    /// None for a deployment that has nothing to run.
     pool: Option<Pool>,
 }
 

@@ -312,7 +312,6 @@ impl Inner {
             &ready.hello,
             &self.services,
             connection,
-            ready.started,
             life,
         ));
         // Before the first request can be.

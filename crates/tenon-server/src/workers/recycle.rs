@@ -18,6 +18,8 @@ const SPREAD: u64 = 40_503;
 /// How long a worker may live.
 #[derive(Debug)]
 pub(crate) struct Life {
+    /// When it began.
+    pub(crate) started: Instant,
     /// 0 for no limit.
     calls_max: u64,
     ends_at: Option<Instant>,
@@ -32,6 +34,7 @@ impl Life {
         let lifetime = settings.lifetime.0;
         let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         Self {
+            started,
             calls_max: spread(settings.calls_max, settings.recycle_jitter_percent, number),
             ends_at: (!lifetime.is_zero())
                 .then(|| Duration::from_millis(spread(millis, settings.recycle_jitter_percent, number)))
@@ -67,7 +70,7 @@ impl Life {
 fn spread(limit: u64, percent: u32, number: u64) -> u64 {
     let part = number.wrapping_mul(SPREAD) % (1 << 16);
     let half = u128::from(limit) * u128::from(percent.min(100)) / 100;
-    let offset = 2 * half * u128::from(part) >> 16;
+    let offset = (2 * half * u128::from(part)) >> 16;
     u64::try_from(u128::from(limit) - half + offset)
         .unwrap_or(u64::MAX)
         .max(limit.min(1))

@@ -33,12 +33,14 @@ pub enum UserError {
     #[error("worker_user: only a server that runs as root can run workers as '{0}'")]
     NotRoot(String),
     /// The user can't reach the files that it has to run.
-    #[error("worker_user: '{user}' can't enter {path}: let it with `chmod o+x`, or put the environment elsewhere")]
+    #[error(
+        "worker_user: '{user}' can't enter some directories: let it with `chmod o+x {paths}`, or put the environment elsewhere"
+    )]
     Closed {
         /// Who.
         user: String,
-        /// Which directory.
-        path: PathBuf,
+        /// Which directories, from the outermost.
+        paths: String,
     },
     /// A file can't be given to the user.
     #[error("worker_user: can't give {path} to the user")]
@@ -69,23 +71,26 @@ impl WorkerUser {
 
     /// Checks that the user can enter a directory and all above it.
     pub(crate) fn check_can_enter(&self, directory: &Path) -> Result<(), UserError> {
-        for path in directory.ancestors().filter(|path| !path.as_os_str().is_empty()) {
-            let Ok(metadata) = std::fs::metadata(path) else {
-                continue;
-            };
-            let bit = match (metadata.uid() == self.uid, metadata.gid() == self.gid) {
-                (true, _) => 0o100,
-                (_, true) => 0o010,
-                _ => 0o001,
-            };
-            if metadata.mode() & bit == 0 {
-                return Err(UserError::Closed {
-                    user: self.name.clone(),
-                    path: path.to_owned(),
-                });
-            }
+        let is_closed = |path: &&Path| std::fs::metadata(path).is_ok_and(|metadata| !self.can_enter(&metadata));
+        let closed = directory.ancestors().filter(is_closed);
+        let mut closed: Vec<_> = closed.map(|path| path.display().to_string()).collect();
+        if closed.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        closed.reverse();
+        Err(UserError::Closed {
+            user: self.name.clone(),
+            paths: closed.join(" "),
+        })
+    }
+
+    fn can_enter(&self, directory: &std::fs::Metadata) -> bool {
+        let bit = match (directory.uid() == self.uid, directory.gid() == self.gid) {
+            (true, _) => 0o100,
+            (_, true) => 0o010,
+            _ => 0o001,
+        };
+        directory.mode() & bit != 0
     }
 
     /// Makes everything below a path the user's, so that it can be read whatever the server's own files are like, and compiled

@@ -129,7 +129,6 @@ impl Worker {
         hello: &tenon_protocol::worker::Hello,
         services: &[Arc<ServiceEntry>],
         connection: Arc<Connection>,
-        started: Instant,
         life: Life,
     ) -> Self {
         let code = |service: &Arc<ServiceEntry>| {
@@ -140,7 +139,7 @@ impl Worker {
             name: ready_name,
             pid,
             python: hello.python.clone(),
-            started,
+            started: life.started,
             life,
             connection,
             kill: CancellationToken::new(),

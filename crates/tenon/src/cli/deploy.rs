@@ -11,7 +11,7 @@ use clap::Args;
 use tenon_protocol::control::{
     CreateDeployment, DeployFile, DeployRequest, DeploymentState, DeploymentSummary, NoParams, RefusedFile,
 };
-use tenon_server::deployments::{is_executable, split_by_group};
+use tenon_server::deployments::{GROUP_FILE, is_executable, split_by_group};
 use tenon_store::{DEFAULT_GROUP, DeploymentFile};
 
 use super::Global;
@@ -21,6 +21,9 @@ use crate::failure::fail;
 
 /// How long a deployment may take until it serves on all servers, with looking for its packages and installing them.
 pub(super) const DEPLOY: Duration = Duration::from_mins(10);
+
+/// The folder of an environment, whose `group.toml` is that of the default group.
+const SERVICES_DIRECTORY: &str = "services";
 
 /// Deploys files: answers when every live server serves them.
 #[derive(Debug, Args)]
@@ -64,7 +67,8 @@ impl Deploy {
     fn requests(&self) -> anyhow::Result<Vec<DeployRequest>> {
         let mut files = Vec::new();
         for path in &self.paths {
-            collect(path, &mut files)?;
+            let root = self.root(path);
+            collect(path, &root, &mut files)?;
         }
         if files.is_empty() && self.remove.is_empty() {
             fail!(InvalidInput, "there are no files to deploy there", "");
@@ -85,6 +89,16 @@ impl Deploy {
             requests.push(request);
         }
         Ok(requests)
+    }
+
+    /// What the paths of a directory's files begin at: the directory, or the one around it if it is a worker group of its own.
+    fn root(&self, path: &Path) -> PathBuf {
+        let is_group = self.group.is_none() && path.join(GROUP_FILE).is_file();
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match (whole.file_name(), whole.parent()) {
+            (Some(name), Some(parent)) if is_group && name != SERVICES_DIRECTORY => parent.to_owned(),
+            _ => whole,
+        }
     }
 
     fn request(&self, group: &str, files: Vec<DeploymentFile>) -> DeployRequest {
@@ -117,9 +131,12 @@ fn is_archive(path: &Path) -> bool {
 }
 
 /// The files of a path, named as they will be below `services/`.
-fn collect(path: &Path, files: &mut Vec<DeploymentFile>) -> anyhow::Result<()> {
+fn collect(path: &Path, root: &Path, files: &mut Vec<DeploymentFile>) -> anyhow::Result<()> {
     if path.is_dir() {
-        return collect_directory(path, path, files);
+        let whole = path
+            .canonicalize()
+            .with_context(|| format!("can't read {}", path.display()))?;
+        return collect_directory(root, &whole, files);
     }
     if !path.is_file() {
         fail!(NoSuchPath, format!("{} does not exist", path.display()), "");
