@@ -180,6 +180,16 @@ fn who_shows_who_he_is_is_let_in_and_known_to_the_service() {
     });
     assert_eq!(who(&[("authorization", &of_eve)]).status, 401);
 
+    others_are_refused(&cluster, (&of_bob, &shared), (&second, &issued));
+    only_a_proxy_tells_of_certificates(&cluster);
+    channels_are_described(&cluster);
+}
+
+/// `bob` and `issued` are a valid token and what valid tokens of the issuer claim; `second` is the issuer's key.
+fn others_are_refused(cluster: &Cluster, bob: (&str, &Value), (second, issued): (&Ed25519KeyPair, &Value)) {
+    let (of_bob, shared) = bob;
+    let everybody = cluster.url("/who/everybody");
+    let who = |headers: &[(&str, &str)]| get(&cluster.client, &everybody, headers);
     let refused = who(&[]);
     assert_problem(&refused, 401);
     let challenges = refused.headers.iter().filter(|(name, _)| name == "www-authenticate");
@@ -191,7 +201,7 @@ fn who_shows_who_he_is_is_let_in_and_known_to_the_service() {
     let old = who(&[("authorization", &token(&json!({ "alg": "HS256" }), &old, with_secret))]);
     assert_problem(&old, 401);
     assert!(format!("{:?}", old.headers).contains("invalid_token"), "{old:?}");
-    let unsigned = token(&json!({ "alg": "none" }), &shared, |_| Vec::new());
+    let unsigned = token(&json!({ "alg": "none" }), shared, |_| Vec::new());
     assert_problem(&who(&[("authorization", &unsigned)]), 401);
     let mut weak = issued.clone();
     weak["scope"] = json!("read");
@@ -201,22 +211,23 @@ fn who_shows_who_he_is_is_let_in_and_known_to_the_service() {
     assert_problem(&who(&[("authorization", &weak)]), 403);
     // Known to the cluster, but not let in here.
     let ann_only = cluster.url("/who/ann");
-    assert_problem(&get(&cluster.client, &ann_only, &[("authorization", &of_bob)]), 401);
+    assert_problem(&get(&cluster.client, &ann_only, &[("authorization", of_bob)]), 401);
     assert_problem(
         &get(&cluster.client, &ann_only, &[("authorization", "Basic YW5uOndyb25n")]),
         401,
     );
+    assert_problem(&get(&cluster.client, &cluster.url("/who/closed"), &[]), 403);
+}
 
-    // Only a trusted proxy may tell of certificates: the load balancer takes such headers away from its clients.
+/// The load balancer takes what is said of certificates away from its clients.
+fn only_a_proxy_tells_of_certificates(cluster: &Cluster) {
     let told = [
         ("x-tenon-client-cert-verified", "1"),
         ("x-tenon-client-cert-subject", "CN=machine, O=Example"),
     ];
-    assert_problem(&who(&told), 401);
+    assert_problem(&get(&cluster.client, &cluster.url("/who/everybody"), &told), 401);
     let direct = get(&cluster.client, &cluster.server_url(1, "/who/everybody"), &told);
     assert_eq!(direct.json()["name"], "machine");
-    assert_problem(&get(&cluster.client, &cluster.url("/who/closed"), &[]), 403);
-    channels_are_described(&cluster);
 }
 
 fn channels_are_described(cluster: &Cluster) {

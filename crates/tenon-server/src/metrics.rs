@@ -145,10 +145,10 @@ impl Metrics {
     }
 
     /// Takes what a service measured.
-    pub(crate) fn service_metric(&self, metric: Metric) {
+    pub(crate) fn service_metric(&self, metric: &Metric) {
         let mut of_services = self.of_services.lock().unwrap_or_else(PoisonError::into_inner);
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        if !of_services.take(&metric, &mut registry) {
+        if !of_services.take(metric, &mut registry) {
             self.left_out.inc();
         }
     }

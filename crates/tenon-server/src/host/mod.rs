@@ -172,7 +172,7 @@ impl HostCalls for Host {
     }
 
     fn metric(&self, metric: Metric) {
-        self.metrics.service_metric(metric);
+        self.metrics.service_metric(&metric);
     }
 }
 

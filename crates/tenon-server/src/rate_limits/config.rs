@@ -63,7 +63,6 @@ pub struct TimesConfig {
 /// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "days of the week")]
 pub enum Day {
     Mon,
     Tue,
@@ -92,7 +91,6 @@ impl Day {
 /// A unit of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "units of time")]
 pub enum LimitUnit {
     Second,
     #[default]

@@ -50,7 +50,7 @@ pub(super) enum Proof {
         parameter: Option<String>,
     },
     /// A token.
-    Token(JwtVerifier),
+    Token(Box<JwtVerifier>),
     /// A certificate.
     Certificate(MutualTlsConfig),
 }
@@ -114,7 +114,7 @@ impl Callers {
             }
             Definition::Jwt(config) => {
                 let verifier = JwtVerifier::new((**config).clone(), key_sets, Arc::clone(clock))?;
-                Proof::Token(verifier)
+                Proof::Token(Box::new(verifier))
             }
             Definition::MutualTls(config) => {
                 for fingerprint in config.fingerprints.iter().filter_map(|text| read_fingerprint(text)) {

@@ -105,7 +105,7 @@ impl Gates {
         for name in security {
             self.allow(name, &mut made, &mut allowed);
         }
-        let guard = Guard::new(Arc::clone(&self.callers), allowed);
+        let guard = Guard::new(&self.callers, allowed);
         made.guards.insert(security.to_vec(), guard.clone());
         guard
     }

@@ -72,9 +72,9 @@ impl Guard {
     }
 
     /// Lets in whoever is allowed; nobody if there are none.
-    pub(super) fn new(callers: Arc<Callers>, allowed: HashMap<CallerId, CallerLimits>) -> Self {
+    pub(super) fn new(callers: &Arc<Callers>, allowed: HashMap<CallerId, CallerLimits>) -> Self {
         let mut doors = Doors {
-            callers: Arc::clone(&callers),
+            callers: Arc::clone(callers),
             ..Doors::default()
         };
         let mut ids: Vec<CallerId> = allowed.keys().copied().collect();
@@ -148,7 +148,7 @@ impl Doors {
         {
             return Ok(entrance);
         }
-        Err(self.stop(findings))
+        Err(self.stop(&findings))
     }
 
     /// Looks for a password or key.
@@ -233,7 +233,7 @@ impl Doors {
         None
     }
 
-    fn stop(&self, findings: Findings) -> Stop {
+    fn stop(&self, findings: &Findings) -> Stop {
         let told = |error: String| {
             let first = self.tokens.values().flatten().min()?;
             match &self.callers.get(*first)?.proof {

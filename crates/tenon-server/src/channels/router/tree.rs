@@ -11,6 +11,10 @@ use super::literals::Literals;
 use super::template::Template;
 use super::{Found, Route};
 
+/// How well a route fits a request, the better the greater: how specific its media type is, how much the caller wants that,
+/// how well its method fits.
+type Fit = (u8, u16, u8);
+
 /// Where paths have come to after some segments.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
@@ -67,7 +71,7 @@ impl<'a> Search<'a> {
 
     /// The best of the routes of one path, if any takes the request.
     fn choose<'n>(&mut self, routes: &'n [Arc<Route>]) -> Option<&'n Arc<Route>> {
-        let mut best: Option<(&Arc<Route>, (u8, u16, u8))> = None;
+        let mut best: Option<(&Arc<Route>, Fit)> = None;
         for route in routes {
             let Some(fit) = self.method_fit(route) else {
                 let method = route.http.method.as_ref();
