@@ -31,6 +31,8 @@ fn golden_messages() -> Vec<(&'static str, &'static str, Message)> {
     let mut all = requests();
     all.extend(replies());
     all.extend(host_calls());
+    let (id, call) = ((7 << 32) | 3, 41);
+    all.push(("later", "server", Message::Later { id, call }));
     all.extend(rest());
     all.extend(streams());
     all
@@ -203,14 +205,6 @@ fn host_calls() -> Vec<(&'static str, &'static str, Message)> {
                 body_is_json: false,
                 body: Bytes::new(),
             }),
-        ),
-        (
-            "later",
-            "server",
-            Message::Later {
-                id: (7 << 32) | 3,
-                call: 41,
-            },
         ),
     ]
 }
@@ -524,30 +518,8 @@ fn read_in_pieces(wire: &[u8], splits: &[usize]) -> (Vec<Message>, Option<String
     (messages, None)
 }
 
-/// Frames that break the protocol, each with what is said of it. They are kept as files, `hostile/NAME.bin`, for other
-/// implementations and as the seeds of a fuzzer.
-fn hostile_frames() -> Vec<(&'static str, Bytes, &'static str)> {
-    let frame = |frame: Frame| {
-        let limits = Limits {
-            header_bytes: 1 << 20,
-            body_bytes: 1 << 20,
-        };
-        let mut bytes = BytesMut::new();
-        encode(&frame, &mut bytes, &limits).unwrap();
-        bytes.freeze()
-    };
-    let with_tail = |kind, tail: &'static [u8]| {
-        frame(Frame {
-            tail: Bytes::from_static(tail),
-            ..Frame::bare(kind, 1)
-        })
-    };
-    let with_body = |kind, body: &'static [u8]| {
-        frame(Frame {
-            body: Bytes::from_static(body),
-            ..Frame::bare(kind, 1)
-        })
-    };
+/// Frames that are wrong before anything of them is read.
+fn hostile_heads() -> Vec<(&'static str, Bytes, &'static str)> {
     vec![
         (
             "header-too-long",
@@ -569,6 +541,35 @@ fn hostile_frames() -> Vec<(&'static str, Bytes, &'static str)> {
             Bytes::from_static(b"\x10\0\0\0\0\0\0\0\x0e"),
             "unknown kind 14",
         ),
+    ]
+}
+
+/// Frames that break the protocol, each with what is said of it. They are kept as files, `hostile/NAME.bin`, for other
+/// implementations and as the seeds of a fuzzer.
+fn hostile_frames() -> Vec<(&'static str, Bytes, &'static str)> {
+    let frame = |frame: Frame| {
+        let limits = Limits {
+            header_bytes: 1 << 20,
+            body_bytes: 1 << 20,
+        };
+        let mut bytes = BytesMut::new();
+        encode(&frame, &mut bytes, &limits).unwrap();
+        bytes.freeze()
+    };
+    let with_tail = |kind, tail: &'static [u8]| {
+        frame(Frame {
+            tail: Bytes::from_static(tail),
+            ..Frame::bare(kind, 1)
+        })
+    };
+    let with_body = |kind, body: &[u8]| {
+        frame(Frame {
+            body: Bytes::copy_from_slice(body),
+            ..Frame::bare(kind, 1)
+        })
+    };
+    let mut all = hostile_heads();
+    all.extend([
         ("request-tail-short", with_tail(Kind::Request, b"123456789"), "tail"),
         (
             "request-cid-short",
@@ -597,10 +598,11 @@ fn hostile_frames() -> Vec<(&'static str, Bytes, &'static str)> {
         ("chunk-empty", with_body(Kind::Chunk, b""), "length"),
         (
             "chunk-too-long",
-            with_body(Kind::Chunk, &[0; CHUNK_BYTES_MAX + 1]),
+            with_body(Kind::Chunk, &vec![0; CHUNK_BYTES_MAX + 1]),
             "length",
         ),
-    ]
+    ]);
+    all
 }
 
 #[test]

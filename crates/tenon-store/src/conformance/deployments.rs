@@ -70,7 +70,7 @@ pub(super) async fn each_group_has_its_own(subject: Subject) -> Result<(), Store
     let store = &subject.store;
     let of_default = prepare(store, "one").await?;
     let mut other = new(&[("a.py", "other")]);
-    other.group = "other".to_owned();
+    "other".clone_into(&mut other.group);
     let of_other = store.begin_deployment(other, DeploymentState::Preparing).await?;
     assert_eq!(store.live_deployments().await?, []);
     store.commit_deployment(of_other).await?;

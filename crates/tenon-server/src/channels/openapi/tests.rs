@@ -24,7 +24,7 @@ fn route(channel: &str, method: Option<http::Method>, path: &str, service: &str)
     }
 }
 
-fn service(name: &str, doc: &str, input: Option<Value>, output: Option<Value>) -> Described {
+fn service(name: &str, doc: &str, input: Option<&Value>, output: Option<&Value>) -> Described {
     let summary: ServiceSummary = serde_json::from_value(json!({
         "name": name, "file": "a.py", "doc": doc, "group": "default", "deployment": 1, "input": input, "output": output,
     }))
@@ -32,7 +32,7 @@ fn service(name: &str, doc: &str, input: Option<Value>, output: Option<Value>) -
     Described { summary, methods: None }
 }
 
-fn made(routes: Vec<(Route, Vec<Scheme>)>, services: &[Described]) -> Value {
+fn made(routes: &[(Route, Vec<Scheme>)], services: &[Described]) -> Value {
     let routes: Vec<(&Route, Vec<Scheme>)> = routes.iter().map(|(route, ways)| (route, ways.clone())).collect();
     let document = assemble(&routes, services, &OpenApiSettings::default());
     check(&document);
@@ -107,8 +107,8 @@ fn channels_become_operations_with_the_models_of_their_services() {
     let services = [service(
         "users.set",
         "Sets a user.\n\nAll of it.",
-        Some(input),
-        Some(output),
+        Some(&input),
+        Some(&output),
     )];
     let set = route("set-user", Some(http::Method::PUT), "/users/{id}", "users.set");
     let mut find = route("find-user", Some(http::Method::GET), "/users/{key}", "users.set");
@@ -119,7 +119,7 @@ fn channels_become_operations_with_the_models_of_their_services() {
         successor: Some("/v2/users".to_owned()),
     });
     let document = made(
-        vec![(set, vec![Scheme::Basic, Scheme::Bearer]), (find, Vec::new())],
+        &[(set, vec![Scheme::Basic, Scheme::Bearer]), (find, Vec::new())],
         &services,
     );
     // Both patterns take the same paths, so they are one.
@@ -170,10 +170,7 @@ fn channels_of_services_that_say_nothing_take_anything() {
     raw.http.data_format = DataFormat::Raw;
     let twin = route("any-thing", Some(http::Method::POST), "/twin", "raw");
     let key = Scheme::Header("X-API-Key".to_owned());
-    let document = made(
-        vec![(any, vec![key.clone()]), (raw, vec![key]), (twin, Vec::new())],
-        &[],
-    );
+    let document = made(&[(any, vec![key.clone()]), (raw, vec![key]), (twin, Vec::new())], &[]);
     let operations = document["paths"]["/any/{rest}"].as_object().unwrap();
     assert_eq!(operations.keys().collect::<Vec<_>>(), ["get", "post"]);
     assert_eq!(operations["post"]["operationId"], "any-thing.post");
@@ -188,10 +185,10 @@ fn channels_of_services_that_say_nothing_take_anything() {
         json!({ "type": "apiKey", "in": "header", "name": "X-API-Key" })
     );
     assert_eq!(schemes.len(), 1);
-    made(Vec::new(), &[]);
+    made(&[], &[]);
     let mut verbs = service("verbs", "", None, None);
     verbs.methods = Some(vec!["PUT".to_owned(), "DELETE".to_owned()]);
-    let document = made(vec![(route("verbs", None, "/verbs", "verbs"), Vec::new())], &[verbs]);
+    let document = made(&[(route("verbs", None, "/verbs", "verbs"), Vec::new())], &[verbs]);
     let operations = document["paths"]["/verbs"].as_object().unwrap();
     assert_eq!(operations.keys().collect::<Vec<_>>(), ["put", "delete"]);
 }
