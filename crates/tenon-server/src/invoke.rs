@@ -61,7 +61,7 @@ impl Invoker {
         self.services.get()?.http_methods(service)
     }
 
-    /// The number of the deployment that a call of this service would go to.
+    /// The number of the deployment that every call of this service would go to; none while a canary gets some of them.
     pub(crate) fn deployment_of(&self, service: &str) -> Option<u64> {
         self.services.get()?.deployment_of(service)
     }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenon_model::{InstanceId, Timestamp};
-use tenon_protocol::control::{DeploymentState, DeploymentSummary, RefusedFile};
+use tenon_protocol::control::{CanaryTerms, DeploymentState, DeploymentSummary, RefusedFile};
 
+use crate::canary::CanaryCounts;
 use crate::engine::{Reply, RequestClass, Store, answer};
 use crate::error::StoreError;
 
@@ -98,6 +99,8 @@ pub struct NewDeployment {
     pub refused: Vec<RefusedFile>,
     /// The services found in the files.
     pub services: Vec<ServiceRecord>,
+    /// How it is tried as a canary; none if it is to be live at once.
+    pub canary: Option<CanaryTerms>,
 }
 
 /// A deployment without the contents of its files.
@@ -121,6 +124,12 @@ pub struct DeploymentRecord {
     pub refused: Vec<RefusedFile>,
     /// Its services.
     pub services: Vec<ServiceRecord>,
+    /// How it is, or was, tried as a canary.
+    pub canary: Option<CanaryTerms>,
+    /// When it became a canary, if it did.
+    pub canary_at: Option<Timestamp>,
+    /// Why a canary ended as it did; empty if it did not.
+    pub reason: String,
 }
 
 impl DeploymentRecord {
@@ -135,6 +144,8 @@ impl DeploymentRecord {
             files: self.files.len() as u64,
             services: self.services.len() as u64,
             refused: self.refused.clone(),
+            canary: self.canary,
+            reason: self.reason.clone(),
         }
     }
 }
@@ -179,6 +190,36 @@ pub enum DeploymentRequest {
         /// Which one.
         number: u64,
     },
+    /// See [`Store::begin_canary`].
+    BeginCanary {
+        /// Which one.
+        number: u64,
+    },
+    /// See [`Store::end_canary`].
+    EndCanary {
+        /// Which one.
+        number: u64,
+        /// Whether it becomes live.
+        is_promoted: bool,
+        /// Why, for people.
+        reason: String,
+    },
+    /// See [`Store::report_canary`].
+    ReportCanary {
+        /// Which deployment.
+        number: u64,
+        /// The server.
+        server: String,
+        /// This life of the server.
+        instance: InstanceId,
+        /// What became of its calls.
+        counts: CanaryCounts,
+    },
+    /// See [`Store::canary_counts`].
+    CanaryCounts {
+        /// Of which deployment.
+        number: u64,
+    },
     /// See [`Store::refuse_deployment`].
     Refuse {
         /// Which one.
@@ -205,8 +246,8 @@ pub enum DeploymentRequest {
         /// Of which worker group.
         group: String,
     },
-    /// See [`Store::live_deployments`].
-    AllLive,
+    /// See [`Store::serving_deployments`].
+    Serving,
     /// See [`Store::deployment_files`].
     Files {
         /// Which one.
@@ -246,6 +287,9 @@ impl DeploymentRequest {
         match self {
             DeploymentRequest::Begin { .. }
             | DeploymentRequest::Commit { .. }
+            | DeploymentRequest::BeginCanary { .. }
+            | DeploymentRequest::EndCanary { .. }
+            | DeploymentRequest::ReportCanary { .. }
             | DeploymentRequest::Refuse { .. }
             | DeploymentRequest::ReportPreparation { .. }
             | DeploymentRequest::Prune
@@ -253,9 +297,10 @@ impl DeploymentRequest {
             DeploymentRequest::List { .. }
             | DeploymentRequest::Get { .. }
             | DeploymentRequest::Live { .. }
-            | DeploymentRequest::AllLive
+            | DeploymentRequest::Serving
             | DeploymentRequest::Files { .. }
             | DeploymentRequest::Preparations { .. }
+            | DeploymentRequest::CanaryCounts { .. }
             | DeploymentRequest::FolderImports { .. } => RequestClass::Read,
         }
     }
@@ -278,6 +323,8 @@ pub enum DeploymentReply {
     Files(Vec<DeploymentFile>),
     /// What servers said of a deployment, by their names.
     Preparations(Vec<Preparation>),
+    /// What became of calls while a canary ran.
+    CanaryCounts(CanaryCounts),
     /// Path to SHA-256 of what was imported from a folder.
     FolderImports(BTreeMap<String, String>),
 }
@@ -291,7 +338,8 @@ impl Store {
     }
 
     /// Makes a deployment live, and the one that was live in its group superseded. Only one that is being prepared can become
-    /// live, and only if no later one of its group has; a second commit of the live one changes nothing.
+    /// live, and only if no later one of its group has and no canary of its group runs; a second commit of the live one changes
+    /// nothing.
     pub async fn commit_deployment(&self, number: u64) -> Result<(), StoreError> {
         let request = DeploymentRequest::Commit { number };
         answer!(self, request, Reply::Deployments(DeploymentReply::Done) => ())
@@ -329,9 +377,9 @@ impl Store {
         answer!(self, request, Reply::Deployments(DeploymentReply::One(record)) => record.map(|record| *record))
     }
 
-    /// The deployments that serve, one of each worker group that has any, by number.
-    pub async fn live_deployments(&self) -> Result<Vec<DeploymentSummary>, StoreError> {
-        answer!(self, DeploymentRequest::AllLive, Reply::Deployments(DeploymentReply::List(list)) => list)
+    /// The deployments that serve, by number: the live one of each worker group that has any, and its canary if there is one.
+    pub async fn serving_deployments(&self) -> Result<Vec<DeploymentSummary>, StoreError> {
+        answer!(self, DeploymentRequest::Serving, Reply::Deployments(DeploymentReply::List(list)) => list)
     }
 
     /// The files of a deployment with their contents.
@@ -352,7 +400,7 @@ impl Store {
         answer!(self, request, Reply::Deployments(DeploymentReply::Preparations(list)) => list)
     }
 
-    /// Removes deployments that are neither live, nor being prepared, nor among the newest (a setting of the engine), and
+    /// Removes deployments that neither serve, nor are being prepared, nor are among the newest (a setting of the engine), and
     /// contents that none uses. Returns how many deployments went. Done by itself now and then.
     pub async fn prune_deployments(&self) -> Result<u64, StoreError> {
         answer!(self, DeploymentRequest::Prune, Reply::Deployments(DeploymentReply::Pruned(count)) => count)

@@ -13,6 +13,7 @@
 mod answers;
 mod background;
 mod cache;
+mod canary;
 mod deployments;
 mod engine;
 mod error;
@@ -38,6 +39,7 @@ pub use background::{
     BackgroundSummary, ClaimedBackground, NewBackground,
 };
 pub use cache::{CacheAction, CacheEntry, CacheFilter, CacheMatch, CacheReply, CacheRequest, CacheValue};
+pub use canary::{CanaryCounts, OutcomeCounts};
 pub use deployments::{
     DEFAULT_GROUP, DeploymentFile, DeploymentRecord, DeploymentReply, DeploymentRequest, FileHash, NewDeployment,
     Preparation, PreparationState, ServiceRecord,

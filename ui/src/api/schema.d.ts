@@ -65,7 +65,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes an earlier deployment live again, as a new deployment with its files. */
+        /** Makes an earlier deployment live again, as a new deployment with its files. Of a canary: ends it, and what is live stays. */
         post: operations["rollBack"];
         delete?: never;
         options?: never;
@@ -523,6 +523,36 @@ export interface components {
              */
             wait_ms?: number | null;
         };
+        /** @description What a deployment that is sent says of its canary. */
+        CanaryRequest: {
+            /**
+             * @description How long, before it is decided; the server's setting if not given.
+             * @example 250ms
+             * @example 10s
+             * @example 1h30m
+             */
+            period?: string | null;
+            /**
+             * Format: uint8
+             * @description How many of 100 calls it gets: 1 to 99.
+             */
+            share_percent: number;
+        };
+        /** @description How a deployment is tried as a canary before it becomes live. */
+        CanaryTerms: {
+            /**
+             * @description How long, before it is decided; what is clearly worse is rolled back sooner.
+             * @example 250ms
+             * @example 10s
+             * @example 1h30m
+             */
+            period: string;
+            /**
+             * Format: uint8
+             * @description How many of 100 calls it gets: 1 to 99.
+             */
+            share_percent: number;
+        };
         /** @description The cluster at one glance. */
         ClusterStatus: {
             /** @description The cluster's name. */
@@ -598,6 +628,8 @@ export interface components {
         };
         /** @description A deployment whole. */
         DeploymentDetail: {
+            /** @description How it is, or was, tried as a canary; none if it was to be live at once. */
+            canary?: components["schemas"]["CanaryTerms"] | null;
             /** @description When it was created. */
             created_at: components["schemas"]["Timestamp"];
             /** @description Paths and SHA-256 of its files. */
@@ -617,6 +649,8 @@ export interface components {
              * @description Its number, counted from 1 in the cluster.
              */
             number: number;
+            /** @description Why a canary was made live or rolled back; empty before that, and for all others. */
+            reason?: string;
             /** @description Files that were refused; their last good version, if there is one, is part of the deployment. */
             refused: components["schemas"]["RefusedFile"][];
             /** @description Names of its services. */
@@ -632,9 +666,11 @@ export interface components {
             state: components["schemas"]["DeploymentState"];
         };
         /** @description Where a deployment is in its life. */
-        DeploymentState: "preparing" | "live" | "superseded" | "refused";
+        DeploymentState: "preparing" | "canary" | "live" | "superseded" | "refused" | "rolled-back";
         /** @description A deployment in a list. */
         DeploymentSummary: {
+            /** @description How it is, or was, tried as a canary; none if it was to be live at once. */
+            canary?: components["schemas"]["CanaryTerms"] | null;
             /** @description When it was created. */
             created_at: components["schemas"]["Timestamp"];
             /**
@@ -649,6 +685,8 @@ export interface components {
              * @description Its number, counted from 1 in the cluster.
              */
             number: number;
+            /** @description Why a canary was made live or rolled back; empty before that, and for all others. */
+            reason?: string;
             /** @description Files that were refused; their last good version, if there is one, is part of the deployment. */
             refused: components["schemas"]["RefusedFile"][];
             /**
@@ -676,6 +714,8 @@ export interface components {
              * @default false
              */
             again: boolean;
+            /** @description Whether the deployment is a canary first. The first one of a group has nothing to be compared with, and is live at once. */
+            canary?: components["schemas"]["CanaryRequest"] | null;
             /** @description New and changed files; the live deployment's others stay unless `replace` is set. */
             files: components["schemas"]["DeployFile"][];
             /** @description The worker group; `default` if not given. */
@@ -693,6 +733,8 @@ export interface components {
         };
         /** @description A deployment with everything that another cluster needs of it. */
         ExportedDeployment: {
+            /** @description How it is, or was, tried as a canary; none if it was to be live at once. */
+            canary?: components["schemas"]["CanaryTerms"] | null;
             /** @description All its files, with the lock of its requirements and their packages. */
             contents: components["schemas"]["DeployFile"][];
             /** @description When it was created. */
@@ -709,6 +751,8 @@ export interface components {
              * @description Its number, counted from 1 in the cluster.
              */
             number: number;
+            /** @description Why a canary was made live or rolled back; empty before that, and for all others. */
+            reason?: string;
             /** @description Files that were refused; their last good version, if there is one, is part of the deployment. */
             refused: components["schemas"]["RefusedFile"][];
             /** @description Names of its services. */

@@ -80,6 +80,20 @@ function Detail({ deployment }: { deployment: DeploymentDetail }) {
           <dd>
             <Deployed state={deployment.state} />
           </dd>
+          {deployment.canary ? (
+            <>
+              <dt>Canary</dt>
+              <dd>
+                {deployment.canary.share_percent} % of the calls for {deployment.canary.period}
+              </dd>
+            </>
+          ) : null}
+          {deployment.reason ? (
+            <>
+              <dt>Reason</dt>
+              <dd>{deployment.reason}</dd>
+            </>
+          ) : null}
           <dt>Source</dt>
           <dd>{deployment.source}</dd>
           <dt>Worker group</dt>

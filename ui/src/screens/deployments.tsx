@@ -62,7 +62,9 @@ export function DeploymentsScreen() {
                         </Link>
                       </Table.Td>
                       <Table.Td>
-                        <Deployed state={deployment.state} />
+                        <span title={deployment.reason}>
+                          <Deployed state={deployment.state} />
+                        </span>
                       </Table.Td>
                       <Table.Td>{deployment.source}</Table.Td>
                       <Table.Td>{deployment.group}</Table.Td>

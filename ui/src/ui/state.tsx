@@ -33,8 +33,10 @@ export function Outcome({ outcome }: { outcome: RunOutcome }) {
 const DEPLOYMENTS: Record<DeploymentState, StateLevel> = {
   preparing: "active",
   live: "ok",
+  canary: "active",
   superseded: "unknown",
   refused: "down",
+  "rolled-back": "down",
 };
 
 export function Deployed({ state }: { state: DeploymentState }) {

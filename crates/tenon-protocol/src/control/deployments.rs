@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tenon_model::{Access, Timestamp};
+use tenon_model::{Access, DurationText, Timestamp};
 
 use super::endpoint::{NoParams, Nothing, Page, endpoint};
 
@@ -15,8 +15,10 @@ endpoint! {
     ExportDeployment = "exportDeployment" Get "/v1/deployments/{number}/files" Some(Access::Developer), (DeploymentPath, Nothing) -> ExportedDeployment;
     /// Deploys files; answers when every live server serves them, or with why they were refused.
     CreateDeployment = "createDeployment" Post "/v1/deployments" Some(Access::Developer), (NoParams, DeployRequest) -> DeploymentSummary;
-    /// Makes an earlier deployment live again, as a new deployment with its files.
+    /// Makes an earlier deployment live again, as a new deployment with its files. Of a canary: ends it, and what is live stays.
     RollBack = "rollBack" Post "/v1/deployments/{number}/rollback" Some(Access::Developer), (DeploymentPath, Nothing) -> DeploymentSummary;
+    /// Makes a canary live without waiting for what its calls say.
+    PromoteCanary = "promoteCanary" Post "/v1/deployments/{number}/promote" Some(Access::Developer), (DeploymentPath, Nothing) -> DeploymentSummary;
 }
 
 /// Which deployments are listed.
@@ -46,12 +48,26 @@ pub struct DeploymentPath {
 pub enum DeploymentState {
     /// Servers start workers with it.
     Preparing,
+    /// It serves a share of the calls beside the live one, until its calls say whether it becomes live.
+    Canary,
     /// It serves.
     Live,
     /// It served until a later one did.
     Superseded,
     /// Nothing of it could be deployed.
     Refused,
+    /// It was a canary, and was not made live.
+    RolledBack,
+}
+
+/// How a deployment is tried as a canary before it becomes live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CanaryTerms {
+    /// How many of 100 calls it gets: 1 to 99.
+    #[schemars(range(min = 1, max = 99))]
+    pub share_percent: u8,
+    /// How long, before it is decided; what is clearly worse is rolled back sooner.
+    pub period: DurationText,
 }
 
 /// A deployment in a list.
@@ -73,6 +89,12 @@ pub struct DeploymentSummary {
     pub services: u64,
     /// Files that were refused; their last good version, if there is one, is part of the deployment.
     pub refused: Vec<RefusedFile>,
+    /// How it is, or was, tried as a canary; none if it was to be live at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryTerms>,
+    /// Why a canary was made live or rolled back; empty before that, and for all others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// A file that does not import.
@@ -139,4 +161,18 @@ pub struct DeployRequest {
     /// The worker group; `default` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Whether the deployment is a canary first. The first one of a group has nothing to be compared with, and is live at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryRequest>,
+}
+
+/// What a deployment that is sent says of its canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CanaryRequest {
+    /// How many of 100 calls it gets: 1 to 99.
+    #[schemars(range(min = 1, max = 99))]
+    pub share_percent: u8,
+    /// How long, before it is decided; the server's setting if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<DurationText>,
 }

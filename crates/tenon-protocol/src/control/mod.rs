@@ -20,8 +20,9 @@ pub use cluster::{
     MembersQuery, MembersReply,
 };
 pub use deployments::{
-    CreateDeployment, DeployFile, DeployRequest, DeploymentDetail, DeploymentPath, DeploymentState, DeploymentSummary,
-    DeploymentsQuery, ExportDeployment, ExportedDeployment, GetDeployment, ListDeployments, RefusedFile, RollBack,
+    CanaryRequest, CanaryTerms, CreateDeployment, DeployFile, DeployRequest, DeploymentDetail, DeploymentPath,
+    DeploymentState, DeploymentSummary, DeploymentsQuery, ExportDeployment, ExportedDeployment, GetDeployment,
+    ListDeployments, PromoteCanary, RefusedFile, RollBack,
 };
 pub use endpoint::{Endpoint, EndpointDescription, Method, NoParams, Nothing, Page, PageQuery};
 pub use jobs::{

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use tenon_model::{FieldProblem, Problem};
 use tenon_protocol::control::{
     CreateDeployment, DeployFile, DeploymentDetail, DeploymentSummary, ExportDeployment, ExportedDeployment,
-    GetDeployment, ListDeployments, Page, RollBack,
+    GetDeployment, ListDeployments, Page, PromoteCanary, RollBack,
 };
 use tenon_store::{DEFAULT_GROUP, DeploymentFile};
 
@@ -18,6 +18,7 @@ pub(super) fn add(routes: &mut Routes) {
     routes.add::<ExportDeployment, _, _>(export);
     routes.add::<CreateDeployment, _, _>(create);
     routes.add::<RollBack, _, _>(roll_back);
+    routes.add::<PromoteCanary, _, _>(promote);
 }
 
 async fn list(call: ApiCall<ListDeployments>) -> Result<Page<DeploymentSummary>, Problem> {
@@ -65,28 +66,40 @@ async fn create(call: ApiCall<CreateDeployment>) -> Result<DeploymentSummary, Pr
         })?;
         files.push(DeploymentFile::new(file.path, content));
     }
+    let deployments = call.api.services.deployments();
+    let terms = |canary| deployments.canary_terms(canary);
+    let canary = call.body.canary.map(terms).transpose();
+    let canary = canary.map_err(|error| deploy_problem(&error))?;
     let change = DeploymentChange {
         group: call.body.group.unwrap_or_else(|| DEFAULT_GROUP.to_owned()),
         files,
         remove: call.body.remove,
         replace: call.body.replace,
         again: call.body.again,
+        canary,
         source: format!("sent by {}", call.caller.name),
     };
-    let deployed = call.api.services.deployments().deploy(change).await;
+    let deployed = deployments.deploy(change).await;
     deployed.map_err(|error| deploy_problem(&error))
 }
 
 async fn roll_back(call: ApiCall<RollBack>) -> Result<DeploymentSummary, Problem> {
-    let rolled_back = call.api.services.deployments().roll_back(call.params.number).await;
+    let deployments = call.api.services.deployments();
+    let rolled_back = deployments.roll_back(call.params.number, &call.caller.name).await;
     rolled_back.map_err(|error| deploy_problem(&error))
+}
+
+async fn promote(call: ApiCall<PromoteCanary>) -> Result<DeploymentSummary, Problem> {
+    let deployments = call.api.services.deployments();
+    let promoted = deployments.promote(call.params.number, &call.caller.name).await;
+    promoted.map_err(|error| deploy_problem(&error))
 }
 
 fn deploy_problem(error: &DeployError) -> Problem {
     match error {
         DeployError::Invalid(_) => Problem::new(422, "invalid", error.to_string()),
         DeployError::NotFound(_) => Problem::new(404, "not-found", error.to_string()),
-        DeployError::Busy(_) => Problem::new(409, "conflict", error.to_string()),
+        DeployError::Busy(_) | DeployError::CanaryRuns(_) => Problem::new(409, "conflict", error.to_string()),
         DeployError::Failed(_) => Problem::new(422, "not-deployed", error.to_string()),
         DeployError::Store(error) => store_problem(error),
         DeployError::User(_) => Problem::new(500, "internal", error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tenon_protocol::control::RefusedFile;
+use tenon_protocol::control::{CanaryTerms, RefusedFile};
 use tenon_store::{ServiceRecord, StoreError};
 
 use super::files::{FileSet, RESERVED};
@@ -25,6 +25,8 @@ pub(crate) struct Task<'a> {
     pub(crate) source: &'a str,
     /// Whether it is deployed even if nothing changes.
     pub(crate) again: bool,
+    /// How it is tried as a canary.
+    pub(crate) canary: Option<CanaryTerms>,
 }
 
 /// Checks the limits that the group sets itself, and finds its packages. Where one of them can't be had, it stays as it is.
@@ -105,7 +107,7 @@ pub(crate) async fn clashes(
     services: &[ServiceRecord],
 ) -> Result<BTreeMap<String, String>, StoreError> {
     let mut found = BTreeMap::new();
-    for other in inner.store.live_deployments().await? {
+    for other in inner.store.serving_deployments().await? {
         if other.group == group {
             continue;
         }

@@ -10,6 +10,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Task, clashes, configure, probe_without_clashes};
+use super::canary::{end_by_hand, refuse_beside_canary};
 use super::files::FileSet;
 use super::group::{is_group_name, path_in_folder};
 use super::probe::{Probed, drop_candidate};
@@ -30,6 +31,7 @@ pub(crate) async fn deploy(inner: &Inner, change: DeploymentChange) -> Result<De
     }
     FileSet::from(change.files.clone()).check(&inner.settings)?;
     let work = Box::pin(async {
+        refuse_beside_canary(inner, &change.group).await?;
         let (live, base) = inner.live_files(&change.group).await?;
         let mut wanted = if change.replace {
             FileSet::default()
@@ -52,22 +54,28 @@ pub(crate) async fn deploy(inner: &Inner, change: DeploymentChange) -> Result<De
             base: &base,
             source: &change.source,
             again: change.again,
+            canary: change.canary,
         };
         deploy_set(inner, &task, wanted).await
     });
     coordinate(inner, &group, work).await
 }
 
-pub(crate) async fn roll_back(inner: &Inner, number: u64) -> Result<DeploymentSummary, DeployError> {
+pub(crate) async fn roll_back(inner: &Inner, number: u64, user: &str) -> Result<DeploymentSummary, DeployError> {
     let record = inner
         .store
         .deployment(number)
         .await?
         .ok_or(DeployError::NotFound(number))?;
-    if record.state == DeploymentState::Refused || record.state == DeploymentState::Preparing {
-        return Err(DeployError::Invalid(format!("deployment {number} has never been live")));
+    match record.state {
+        DeploymentState::Canary => return end_by_hand(inner, number, false, &format!("rolled back by {user}")).await,
+        DeploymentState::Refused | DeploymentState::Preparing | DeploymentState::RolledBack => {
+            return Err(DeployError::Invalid(format!("deployment {number} has never been live")));
+        }
+        DeploymentState::Live | DeploymentState::Superseded => {}
     }
     let work = Box::pin(async {
+        refuse_beside_canary(inner, &record.group).await?;
         let wanted = FileSet::from(inner.store.deployment_files(number).await?);
         let (live, base) = inner.live_files(&record.group).await?;
         let task = Task {
@@ -76,6 +84,7 @@ pub(crate) async fn roll_back(inner: &Inner, number: u64) -> Result<DeploymentSu
             base: &base,
             source: &format!("roll-back to {number}"),
             again: false,
+            canary: None,
         };
         deploy_set(inner, &task, wanted).await
     });
@@ -106,11 +115,15 @@ async fn deploy_set(inner: &Inner, task: &Task<'_>, wanted: FileSet) -> Result<D
     } else {
         DeploymentState::Preparing
     };
+    // A canary needs services that run, and some to compare them with.
+    let before = inner.store.live_deployment(group).await?;
+    let is_comparable = !services.is_empty() && before.is_some_and(|before| !before.services.is_empty());
     let new = NewDeployment {
         group: group.to_owned(),
         source: task.source.to_owned(),
         files: files.to_vec(),
         refused,
+        canary: task.canary.filter(|_| is_comparable),
         services,
     };
     // The follower may see the deployment before this function goes on: the worker must be there for it.
@@ -126,7 +139,7 @@ async fn deploy_set(inner: &Inner, task: &Task<'_>, wanted: FileSet) -> Result<D
     summary(inner, number).await
 }
 
-async fn summary(inner: &Inner, number: u64) -> Result<DeploymentSummary, DeployError> {
+pub(crate) async fn summary(inner: &Inner, number: u64) -> Result<DeploymentSummary, DeployError> {
     let record = inner.store.deployment(number).await?;
     record
         .map(|record| record.summary())
@@ -175,14 +188,16 @@ async fn give_up(inner: &Inner, number: u64, why: String) -> Result<(), DeployEr
     Err(error)
 }
 
-/// Makes a deployment live, unless another group has taken a name of its services meanwhile. Groups do this one by one.
+/// Makes a deployment live, or a canary, unless another group has taken a name of its services meanwhile. Groups do this one by one.
 async fn commit(inner: &Inner, number: u64, group: &str) -> Result<(), DeployError> {
     let lease = wait_for_lease(inner, COMMIT_LEASE).await?;
     let committed = async {
         let record = inner.store.deployment(number).await?;
+        let is_canary = record.as_ref().is_some_and(|record| record.canary.is_some());
         let services = record.map(|record| record.services).unwrap_or_default();
         match clashes(inner, group, &services).await?.into_iter().next() {
             Some((path, why)) => give_up(inner, number, format!("{path}: {why}")).await,
+            None if is_canary => Ok(inner.store.begin_canary(number).await?),
             None => Ok(inner.store.commit_deployment(number).await?),
         }
     };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
+use tenon_protocol::control::DeploymentState;
 use tenon_store::{DEFAULT_GROUP, DeploymentFile, Lease};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -117,7 +118,8 @@ async fn watch(inner: &Arc<Inner>, dir: &Path) {
         let listing = list(dir.to_owned()).await;
         if seen.as_ref() != Some(&listing) {
             match imports.begin(inner, dir).await {
-                Ok(()) => seen = Some(listing),
+                Ok(true) => seen = Some(listing),
+                Ok(false) => {}
                 Err(error) => {
                     tracing::warn!("{} could not be imported: {}", dir.display(), chain(&error));
                     tokio::time::sleep(RETRY_AFTER).await;
@@ -150,14 +152,19 @@ struct Difference {
 
 impl Imports {
     /// Begins to import what differs in groups that are not being imported. Where files went, that is first: they may have
-    /// moved to another group.
-    async fn begin(&mut self, inner: &Arc<Inner>, dir: &Path) -> Result<(), DeployError> {
+    /// moved to another group. Groups that have a canary wait until it is decided; says whether there are none.
+    async fn begin(&mut self, inner: &Arc<Inner>, dir: &Path) -> Result<bool, DeployError> {
         let mut found = split_by_group(read_stable(dir).await);
-        let live = inner.store.live_deployments().await?;
-        let mut groups: BTreeSet<String> = live.into_iter().map(|one| one.group).collect();
+        let serving = inner.store.serving_deployments().await?;
+        let with_canary = serving.iter().filter(|one| one.state == DeploymentState::Canary);
+        let waiting: BTreeSet<String> = with_canary.map(|one| one.group.clone()).collect();
+        let mut groups: BTreeSet<String> = serving.into_iter().map(|one| one.group).collect();
         groups.extend(found.keys().cloned());
         let mut differences = Vec::new();
-        for group in groups.into_iter().filter(|group| !self.busy.contains(group)) {
+        for group in groups
+            .into_iter()
+            .filter(|group| !self.busy.contains(group) && !waiting.contains(group))
+        {
             let files = found.remove(&group).unwrap_or_default();
             differences.extend(difference(inner, dir, &group, files).await?);
         }
@@ -168,7 +175,7 @@ impl Imports {
                 self.tasks.spawn(import(inner.clone(), dir.to_owned(), one));
             }
         }
-        Ok(())
+        Ok(waiting.is_empty())
     }
 
     /// Waits until one of those that run has ended.

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::group_follower::{Seen, follow_group};
 use super::probe::chain;
-use super::{DeployError, Inner, folder};
+use super::{DeployError, Inner, folder, lock};
 
 /// How many of the newest deployments are looked at for those that are being prepared.
 const NEWEST: u32 = 50;
@@ -89,7 +89,11 @@ impl Groups {
 async fn look(inner: &Arc<Inner>, groups: &mut Groups) -> Result<(), DeployError> {
     // In this order: what is committed between the two looks is served at the next one, and not given up by this one.
     let newest = inner.store.deployments(None, None, NEWEST).await?;
-    let live = inner.store.live_deployments().await?;
+    let serving = inner.store.serving_deployments().await?;
+    let (canaries, live): (Vec<_>, Vec<_>) = serving
+        .into_iter()
+        .partition(|one| one.state == DeploymentState::Canary);
+    *lock(&inner.canaries) = canaries.iter().map(|one| (one.group.clone(), one.number)).collect();
     inner.registry.expect(live.iter().map(|one| one.group.as_str()));
     inner.registry.set_server_problem(first_import(inner, &newest).await?);
     let mut names: BTreeSet<&str> = live.iter().map(|one| one.group.as_str()).collect();
@@ -100,8 +104,10 @@ async fn look(inner: &Arc<Inner>, groups: &mut Groups) -> Result<(), DeployError
     for name in names {
         let live = live.iter().find(|one| one.group == name).map_or(0, |one| one.number);
         let of_group = newest.iter().filter(|one| one.group == name && one.number > live);
+        let canary = canaries.iter().find(|one| one.group == name);
         let now = Seen {
             live,
+            canary: canary.map(|one| one.number),
             preparing: of_group.filter(preparing).map(|one| one.number).collect(),
         };
         groups.tell(name, now);

@@ -13,6 +13,7 @@ use super::files::FileSet;
 use super::group::has_code;
 use super::probe::{chain, drop_candidate, remove_root};
 use super::{DeployError, Inner, Setup};
+use crate::services::Canary;
 use crate::workers::{Pool, PoolParts, ReadyWorker};
 
 /// What the store says of a group.
@@ -20,6 +21,8 @@ use crate::workers::{Pool, PoolParts, ReadyWorker};
 pub(crate) struct Seen {
     /// The deployment that should serve; 0 for none.
     pub(crate) live: u64,
+    /// The one that should have a share of its calls.
+    pub(crate) canary: Option<u64>,
     /// Later ones that are being prepared.
     pub(crate) preparing: Vec<u64>,
 }
@@ -41,8 +44,10 @@ struct Prepared {
     running: BTreeMap<u64, Running>,
     /// Deployments that could not be prepared, which was reported.
     failed: BTreeMap<u64, String>,
-    /// When the live deployment may be tried again.
+    /// When a deployment that serves may be tried again.
     retry_at: Option<Instant>,
+    /// The canary that has its share, and what it needs besides its pool.
+    canary: Option<(u64, PathBuf, Option<Arc<Environment>>)>,
     /// What the one that serves needs besides its pool.
     serving: Option<(PathBuf, Option<Arc<Environment>>)>,
 }
@@ -72,6 +77,13 @@ async fn end(running: Running) {
 }
 
 async fn reconcile(inner: &Arc<Inner>, group: &str, prepared: &mut Prepared, now: &Seen) -> Result<(), DeployError> {
+    if prepared
+        .canary
+        .as_ref()
+        .is_some_and(|(number, ..)| Some(*number) != now.canary && *number != now.live)
+    {
+        end_canary(inner, group, prepared);
+    }
     if now.live != 0 {
         let problem = if inner.registry.serving(group) == now.live {
             String::new()
@@ -82,6 +94,13 @@ async fn reconcile(inner: &Arc<Inner>, group: &str, prepared: &mut Prepared, now
             }
         };
         inner.registry.set_problem(group, problem);
+    }
+    if let Some(number) = now.canary
+        && prepared.canary.is_none()
+        && inner.registry.serving(group) == now.live
+        && let Some(record) = inner.store.deployment(number).await?
+    {
+        begin_canary(inner, prepared, &record).await?;
     }
     for number in now.preparing.iter().copied() {
         let is_known = prepared.running.contains_key(&number) || prepared.failed.contains_key(&number);
@@ -181,23 +200,89 @@ async fn start_pool(
     })
 }
 
-/// Flips to the live deployment, preparing it first if that was missed. Says why if it can't be served.
-async fn serve(inner: &Arc<Inner>, prepared: &mut Prepared, live: &DeploymentRecord) -> Result<String, DeployError> {
-    let (number, group) = (live.number, live.group.as_str());
+/// What was prepared of a deployment that serves, preparing it first if that was missed. Why not, if it can't be run here.
+async fn prepared_or_why(
+    inner: &Arc<Inner>,
+    prepared: &mut Prepared,
+    record: &DeploymentRecord,
+) -> Result<Result<Running, String>, DeployError> {
+    let number = record.number;
     let failed_before = prepared.failed.get(&number).cloned();
     let must_wait = prepared.retry_at.is_some_and(|at| Instant::now() < at);
     let is_prepared = prepared.running.contains_key(&number);
     if !is_prepared && (failed_before.is_none() || !must_wait) {
-        prepare(inner, prepared, live).await;
+        prepare(inner, prepared, record).await;
         prepared.retry_at = Some(Instant::now() + inner.settings.look_every.0);
     }
-    let Some(running) = prepared.running.remove(&number) else {
-        let error = prepared.failed.get(&number).cloned().unwrap_or_default();
-        // Each report wakes all servers, this one too: the same is not said twice.
-        if failed_before.as_ref() != Some(&error) {
-            report(inner, number, PreparationState::Failed, error.clone()).await?;
-        }
-        return Ok(format!("deployment {number} can't be run here: {error}"));
+    if let Some(running) = prepared.running.remove(&number) {
+        return Ok(Ok(running));
+    }
+    let error = prepared.failed.get(&number).cloned().unwrap_or_default();
+    // Each report wakes all servers, this one too: the same is not said twice.
+    if failed_before.as_ref() != Some(&error) {
+        report(inner, number, PreparationState::Failed, error.clone()).await?;
+    }
+    Ok(Err(error))
+}
+
+/// Lets a canary have its share, preparing it first if that was missed.
+async fn begin_canary(
+    inner: &Arc<Inner>,
+    prepared: &mut Prepared,
+    record: &DeploymentRecord,
+) -> Result<(), DeployError> {
+    let (number, group) = (record.number, record.group.as_str());
+    let Some(terms) = record.canary else { return Ok(()) };
+    let Ok(running) = prepared_or_why(inner, prepared, record).await? else {
+        return Ok(());
+    };
+    let Some(pool) = running.pool else { return Ok(()) };
+    let canary = Canary {
+        deployment: number,
+        pool,
+        share_percent: terms.share_percent,
+        tally: Arc::default(),
+    };
+    inner.registry.begin_canary(group, canary);
+    tracing::info!(
+        %group,
+        deployment = number,
+        "deployment {number} is a canary and gets {} % of the calls",
+        terms.share_percent
+    );
+    prepared.canary = Some((number, running.root, running.environment));
+    report(inner, number, PreparationState::Serving, String::new()).await
+}
+
+/// Gives the share of a canary that was rolled back to the live deployment, and drains it.
+fn end_canary(inner: &Arc<Inner>, group: &str, prepared: &mut Prepared) {
+    let before = inner.registry.end_canary(group);
+    if let (Some(before), Some((number, root, environment))) = (before, prepared.canary.take()) {
+        tracing::info!(%group, deployment = number, "deployment {number} gets no more calls");
+        inner.tasks.spawn(drain(inner.clone(), before, root, environment));
+    }
+}
+
+/// What runs a canary that was promoted.
+fn promoted(inner: &Inner, group: &str, prepared: &mut Prepared, number: u64) -> Option<Running> {
+    let (_, root, environment) = prepared.canary.take_if(|(canary, ..)| *canary == number)?;
+    let (canary, _) = inner.registry.canaries().remove(group)?;
+    Some(Running {
+        pool: Some(canary.pool),
+        root,
+        environment,
+    })
+}
+
+/// Flips to the live deployment, preparing it first if that was missed. Says why if it can't be served.
+async fn serve(inner: &Arc<Inner>, prepared: &mut Prepared, live: &DeploymentRecord) -> Result<String, DeployError> {
+    let (number, group) = (live.number, live.group.as_str());
+    let running = match promoted(inner, group, prepared, number) {
+        Some(running) => running,
+        None => match prepared_or_why(inner, prepared, live).await? {
+            Ok(running) => running,
+            Err(error) => return Ok(format!("deployment {number} can't be run here: {error}")),
+        },
     };
     let services = running.pool.as_ref().map_or(0, |pool| pool.services().len());
     let before = inner.registry.flip(group, number, running.pool);
@@ -225,7 +310,7 @@ async fn drain(inner: Arc<Inner>, before: Pool, root: PathBuf, environment: Opti
 
 /// Ends the workers of deployments that were given up.
 fn discard(inner: &Arc<Inner>, prepared: &mut Prepared, now: &Seen) {
-    let is_wanted = |number: u64| number == now.live || now.preparing.contains(&number);
+    let is_wanted = |number: u64| number == now.live || now.canary == Some(number) || now.preparing.contains(&number);
     prepared.failed.retain(|number, _| is_wanted(*number));
     // One that was committed just now is no longer being prepared, and later than what was live at the look.
     let gone: Vec<u64> = prepared

@@ -5,12 +5,14 @@
 //!   to the store, waits until every live server has prepared it, and commits it. `admission.rs` says how much of it can be.
 //! - `follower.rs`: every server prepares what is being prepared, flips to what was committed, and drains what was before; for
 //!   each worker group by itself (`group_follower.rs`).
+//! - `canary/`: what a canary's calls say, and whether it becomes live.
 //! - `group.rs`: what belongs to which group, and the limits that a group sets itself; `requirements.rs` finds the packages that
 //!   it requires, once, and `environments.rs` installs them on each server.
 //!
 //! How workers run is the business of [`crate::workers`], how calls find them that of [`crate::services`].
 
 mod admission;
+mod canary;
 mod coordinator;
 mod environments;
 mod files;
@@ -31,12 +33,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenon_model::{InstanceId, Random};
-use tenon_protocol::control::{DeploymentDetail, DeploymentSummary};
+use tenon_protocol::control::{CanaryRequest, CanaryTerms, DeploymentDetail, DeploymentSummary};
 use tenon_store::{DeploymentFile, Store, StoreError};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use canary::{CanarySettings, WithFewCalls};
 pub use group::{GROUP_FILE, is_executable, is_group_name, split_by_group};
 pub use sdk::SdkFiles;
 pub use settings::DeploymentSettings;
@@ -60,6 +63,11 @@ pub enum DeployError {
     /// Another server is deploying for too long.
     #[error("another deployment is under way: {0}")]
     Busy(String),
+    /// A canary of the group is not decided.
+    #[error(
+        "deployment {0} is a canary that is not decided; `tenon deployment promote {0}` or `tenon deployment rollback {0}` ends it"
+    )]
+    CanaryRuns(u64),
     /// No server could prepare it, or no worker can be run at all.
     #[error("{0}")]
     Failed(String),
@@ -94,6 +102,8 @@ pub struct DeploymentChange {
     /// Whether it is deployed even if nothing is another than in the live deployment: with new workers, and with services that
     /// were quarantined.
     pub again: bool,
+    /// How it is tried as a canary; none if it is to be live at once.
+    pub canary: Option<CanaryTerms>,
     /// Where it comes from, for people.
     pub source: String,
 }
@@ -130,6 +140,8 @@ pub(crate) struct Inner {
     candidates: Mutex<BTreeMap<String, Candidate>>,
     /// Whether the services folder was imported once, or needs not be.
     is_imported: AtomicBool,
+    /// The canaries that were not decided at the last look, by group.
+    canaries: Mutex<BTreeMap<String, u64>>,
     wake_follower: Notify,
 }
 
@@ -171,6 +183,7 @@ impl Deployments {
             coordinating: Mutex::default(),
             candidates: Mutex::default(),
             is_imported: AtomicBool::new(false),
+            canaries: Mutex::default(),
             wake_follower: Notify::new(),
         })))
     }
@@ -181,6 +194,7 @@ impl Deployments {
         tokio::join!(
             follower::follow(inner, &stop),
             coordinator::look_after_orphans(inner, &stop),
+            canary::watch(inner, &stop),
             folder::import_changes(inner, &stop),
         );
     }
@@ -192,14 +206,31 @@ impl Deployments {
         self.0.tasks.wait().await;
     }
 
+    /// What a canary is asked for with, checked, and with what was not said filled in.
+    pub fn canary_terms(&self, asked: CanaryRequest) -> Result<CanaryTerms, DeployError> {
+        if !(1..=99).contains(&asked.share_percent) {
+            let why = "a canary gets from 1 to 99 percent of the calls";
+            return Err(DeployError::Invalid(why.to_owned()));
+        }
+        Ok(CanaryTerms {
+            share_percent: asked.share_percent,
+            period: asked.period.unwrap_or(self.0.settings.canary.period),
+        })
+    }
+
     /// Makes a change. Answers when every live server serves it; the summary says what was refused.
     pub async fn deploy(&self, change: DeploymentChange) -> Result<DeploymentSummary, DeployError> {
         Box::pin(coordinator::deploy(&self.0, change)).await
     }
 
-    /// Makes the files of an earlier deployment live again, as a new deployment.
-    pub async fn roll_back(&self, number: u64) -> Result<DeploymentSummary, DeployError> {
-        Box::pin(coordinator::roll_back(&self.0, number)).await
+    /// Makes the files of an earlier deployment live again, as a new deployment; ends a canary. `user` is who wants that.
+    pub async fn roll_back(&self, number: u64, user: &str) -> Result<DeploymentSummary, DeployError> {
+        Box::pin(coordinator::roll_back(&self.0, number, user)).await
+    }
+
+    /// Makes a canary live that is not decided. `user` is who wants that.
+    pub async fn promote(&self, number: u64, user: &str) -> Result<DeploymentSummary, DeployError> {
+        Box::pin(canary::promote(&self.0, number, user)).await
     }
 
     /// Deployments of a group, or of all, the newest first: those below `after`, or the newest.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tenon_model::DurationText;
 
+use super::canary::CanarySettings;
+
 /// How deployments are made and followed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub struct DeploymentSettings {
     pub requirements_bytes_max: usize,
     /// How many changed files are tried one by one when not all are good together; of more, all are refused.
     pub tried_alone_max: usize,
+    /// How canaries are decided.
+    pub canary: CanarySettings,
 }
 
 impl Default for DeploymentSettings {
@@ -61,6 +65,7 @@ impl Default for DeploymentSettings {
             requirements_timeout: DurationText::from_secs(300),
             requirements_bytes_max: 100 << 20,
             tried_alone_max: 100,
+            canary: CanarySettings::default(),
         }
     }
 }

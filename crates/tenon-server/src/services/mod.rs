@@ -3,7 +3,9 @@
 //! What becomes a deployment and when it serves is the business of [`crate::deployments`]; how workers run, of
 //! [`crate::workers`].
 
+mod live;
 mod registry;
+mod tally;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +14,15 @@ use tenon_model::{InstanceId, Random};
 use tenon_protocol::control::ServiceSummary;
 use tenon_store::Store;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
 use crate::deployments::{DeployError, DeploymentSettings, Deployments, SdkFiles};
 use crate::workers::{Pool, WorkerSettings, WorkerStatus};
 
-pub use registry::DeploymentPin;
+pub(crate) use live::Canary;
+pub use live::DeploymentPin;
 pub(crate) use registry::Registry;
 
 /// How often a call looks for its workers anew when the deployment is replaced under it.
@@ -96,7 +99,12 @@ impl Services {
     pub async fn call(&self, call: ServiceCall) -> Result<ServiceAnswer, ServiceError> {
         let mut call = call;
         for _ in 0..ROUTES_TRIED_MAX {
-            let pin = call.deployment.get_or_insert_with(|| self.registry.pin()).clone();
+            let pin = match &call.deployment {
+                Some(pin) => pin.clone(),
+                None => self.registry.pin(&call.cid, &call.service),
+            };
+            call.deployment = Some(pin.clone());
+            let (tally, began) = (pin.tally(&call), Instant::now());
             let submitted = match pin.find(&call.service) {
                 Some((pool, service)) => {
                     if !service.streams {
@@ -114,7 +122,11 @@ impl Services {
                         let cause = "the workers were ended".to_owned();
                         Err(ServiceError::WorkerDied { cause })
                     };
-                    return answer.await.unwrap_or_else(gone);
+                    let outcome = answer.await.unwrap_or_else(gone);
+                    if let Some((tally, side)) = tally {
+                        tally.record(side, began.elapsed(), &outcome);
+                    }
+                    return outcome;
                 }
                 // The pool ended, after more time than a deployment is kept for its calls: what serves now has to do.
                 Err(back) => {
@@ -137,16 +149,12 @@ impl Services {
 
     /// The HTTP methods that a service answers, if it has a handler for each.
     pub(crate) fn http_methods(&self, service: &str) -> Option<Vec<String>> {
-        let pin = self.registry.pin();
-        let (_, entry) = pin.find(service)?;
-        entry.http_methods.clone()
+        self.registry.entry(service)?.http_methods.clone()
     }
 
-    /// The number of the deployment that a call of this service would go to.
+    /// The number of the deployment that every call of this service would go to; none while a canary gets some of them.
     pub(crate) fn deployment_of(&self, service: &str) -> Option<u64> {
-        let pin = self.registry.pin();
-        let (pool, _) = pin.find(service)?;
-        Some(pool.deployment())
+        self.registry.only_deployment(service)
     }
 
     /// The services that are live, by name; channels are not filled in.

@@ -1,55 +1,22 @@
 //! Which pool serves which service.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use tenon_model::CorrelationId;
 use tenon_protocol::control::ServiceSummary;
 use tenon_store::DEFAULT_GROUP;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
 use super::ServicesStatus;
+use super::live::{Canary, DeploymentPin, GroupRoute, Live};
 use crate::workers::{Pool, ServiceEntry, WorkerStatus};
 
 /// How often to look whether a replaced deployment is still held.
 const RELEASE_LOOK: Duration = Duration::from_millis(10);
-
-/// What serves at one moment: one deployment of each group. A change makes a new one; calls keep the one they began with.
-#[derive(Debug, Default)]
-struct Live {
-    groups: BTreeMap<String, GroupRoute>,
-    by_name: HashMap<String, (Pool, Arc<ServiceEntry>)>,
-}
-
-/// What serves a group.
-#[derive(Debug, Clone)]
-struct GroupRoute {
-    deployment: u64,
-    /// None for a deployment that has nothing to run.
-    pool: Option<Pool>,
-}
-
-/// What served when a call began, in all groups. The services that it invokes are those of the same deployments, whatever was
-/// deployed since; their workers stay until no call holds them any more. A clone is the same.
-#[derive(Clone)]
-pub struct DeploymentPin(Arc<Live>);
-
-impl DeploymentPin {
-    /// The service of this name, and what runs it.
-    pub(crate) fn find(&self, name: &str) -> Option<&(Pool, Arc<ServiceEntry>)> {
-        self.0.by_name.get(name)
-    }
-}
-
-impl fmt::Debug for DeploymentPin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers = self.0.groups.iter().map(|(group, route)| (group, route.deployment));
-        f.debug_map().entries(numbers).finish()
-    }
-}
 
 /// The deployments that serve, and those that finish what they began.
 #[derive(Debug)]
@@ -111,32 +78,87 @@ impl Default for Registry {
 
 impl Registry {
     /// What serves now, for a call that begins.
-    pub(crate) fn pin(&self) -> DeploymentPin {
-        DeploymentPin(self.live.load_full())
+    pub(crate) fn pin(&self, cid: &CorrelationId, service: &str) -> DeploymentPin {
+        DeploymentPin::new(self.live.load_full(), cid, service)
+    }
+
+    /// What is known of a service: by the live deployment, or by a canary if only that has it.
+    pub(crate) fn entry(&self, name: &str) -> Option<Arc<ServiceEntry>> {
+        let live = self.live.load();
+        let named = live.by_name.get(name)?;
+        let canary = || named.canary.as_ref()?.1.as_ref();
+        let (_, entry) = named.live.as_ref().or_else(canary)?;
+        Some(entry.clone())
+    }
+
+    /// The deployment that all calls of a service go to; none while a canary gets some of them.
+    pub(crate) fn only_deployment(&self, name: &str) -> Option<u64> {
+        let live = self.live.load();
+        let named = live.by_name.get(name)?;
+        match (&named.live, &named.canary) {
+            (Some((pool, _)), None) => Some(pool.deployment()),
+            _ => None,
+        }
     }
 
     /// Makes a deployment the one of its group, for all calls that begin from now on; without a pool the group has nothing to
     /// run. Gives back what ran before, which [`released`](Self::released) says when to end.
     pub(crate) fn flip(&self, group: &str, deployment: u64, pool: Option<Pool>) -> Option<Pool> {
+        let before = self.change(|groups| {
+            let before = groups.remove(group);
+            let canary = before.as_ref().and_then(|route| route.canary.clone());
+            let route = GroupRoute {
+                deployment,
+                pool,
+                // One that is promoted is no canary any more.
+                canary: canary.filter(|canary| canary.deployment != deployment),
+            };
+            groups.insert(group.to_owned(), route);
+            before.and_then(|route| route.pool)
+        });
+        self.set_problem(group, String::new());
+        before
+    }
+
+    /// Lets a canary have its share of the calls of its group, in which something has to be live.
+    pub(crate) fn begin_canary(&self, group: &str, canary: Canary) {
+        self.change(|groups| {
+            if let Some(route) = groups.get_mut(group) {
+                route.canary = Some(canary);
+            }
+            None
+        });
+    }
+
+    /// Gives all calls of a group to its live deployment. Gives back what ran the canary, which
+    /// [`released`](Self::released) says when to end.
+    pub(crate) fn end_canary(&self, group: &str) -> Option<Pool> {
+        self.change(|groups| {
+            let canary = groups.get_mut(group)?.canary.take()?;
+            Some(canary.pool)
+        })
+    }
+
+    /// The canaries that have a share, by group, with what runs the live deployments.
+    pub(crate) fn canaries(&self) -> BTreeMap<String, (Canary, Option<Pool>)> {
+        let live = self.live.load();
+        let canary = |(group, route): (&String, &GroupRoute)| {
+            let canary = route.canary.clone()?;
+            Some((group.clone(), (canary, route.pool.clone())))
+        };
+        live.groups.iter().filter_map(canary).collect()
+    }
+
+    /// Changes what serves; the pool that it gives back has to be drained.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, GroupRoute>) -> Option<Pool>) -> Option<Pool> {
         let mut earlier = lock(&self.earlier);
         let last = self.live.load_full();
         let mut groups = last.groups.clone();
-        let before = groups.insert(group.to_owned(), GroupRoute { deployment, pool });
-        let before = before.and_then(|route| route.pool);
+        let before = change(&mut groups);
         lock(&self.older).extend(before.clone());
-        let mut by_name = HashMap::new();
-        for pool in groups.values().filter_map(|route| route.pool.as_ref()) {
-            for service in pool.services() {
-                // Names are unique over groups when a deployment is committed; the first group keeps what is not.
-                let entry = || (pool.clone(), service.clone());
-                by_name.entry(service.name.clone()).or_insert_with(entry);
-            }
-        }
-        self.live.store(Arc::new(Live { groups, by_name }));
+        self.live.store(Arc::new(Live::of(groups)));
         earlier.retain(|live| live.strong_count() > 0);
         earlier.push(Arc::downgrade(&last));
-        drop(earlier);
-        self.set_problem(group, String::new());
         before
     }
 
@@ -144,10 +166,8 @@ impl Registry {
     pub(crate) async fn released(&self, pool: &Pool, patience: Duration) {
         let deadline = Instant::now() + patience;
         let holds = |live: &Weak<Live>| {
-            live.upgrade().is_some_and(|live| {
-                let pools = live.groups.values().filter_map(|route| route.pool.as_ref());
-                pools.into_iter().any(|other| other.is_same(pool))
-            })
+            live.upgrade()
+                .is_some_and(|live| live.pools().any(|other| other.is_same(pool)))
         };
         while lock(&self.earlier).iter().any(holds) && Instant::now() < deadline {
             tokio::time::sleep(RELEASE_LOOK).await;
@@ -251,10 +271,15 @@ impl Registry {
         let mut all: Vec<_> = live
             .groups
             .iter()
-            .filter_map(|(group, route)| Some((group, route.pool.as_ref()?)))
-            .flat_map(|(group, pool)| pool.services().iter().map(move |service| summary(group, pool, service)))
+            .flat_map(|(group, route)| {
+                let canary = route.canary.as_ref().map(|canary| &canary.pool);
+                let pools = route.pool.iter().chain(canary);
+                pools.flat_map(move |pool| pool.services().iter().map(move |service| summary(group, pool, service)))
+            })
             .collect();
+        // Of what both have, the live one's comes first and stays.
         all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
         all
     }
 
@@ -270,7 +295,7 @@ impl Registry {
     /// The pools that serve, and those that drain.
     pub(crate) fn pools(&self) -> Vec<Pool> {
         let live = self.live.load();
-        let mut pools: Vec<_> = live.groups.values().filter_map(|route| route.pool.clone()).collect();
+        let mut pools: Vec<_> = live.pools().cloned().collect();
         pools.extend(lock(&self.older).iter().cloned());
         pools
     }

@@ -27,6 +27,7 @@ fn new(files: &[(&str, &str)]) -> NewDeployment {
             input: Some(serde_json::json!({"type": "object"})),
             output: None,
         }],
+        canary: None,
     }
 }
 
@@ -72,12 +73,12 @@ pub(super) async fn each_group_has_its_own(subject: Subject) -> Result<(), Store
     let mut other = new(&[("a.py", "other")]);
     "other".clone_into(&mut other.group);
     let of_other = store.begin_deployment(other, DeploymentState::Preparing).await?;
-    assert_eq!(store.live_deployments().await?, []);
+    assert_eq!(store.serving_deployments().await?, []);
     store.commit_deployment(of_other).await?;
     store.commit_deployment(of_default).await?;
     let newer = prepare(store, "two").await?;
     store.commit_deployment(newer).await?;
-    let live = store.live_deployments().await?;
+    let live = store.serving_deployments().await?;
     let live: Vec<_> = live.iter().map(|one| (one.number, one.group.as_str())).collect();
     assert_eq!(live, [(of_other, "other"), (newer, DEFAULT_GROUP)]);
     let numbers = async |group: Option<&str>| -> Result<Vec<u64>, StoreError> {

@@ -6,6 +6,7 @@
 mod answers;
 mod background;
 mod cache;
+mod canaries;
 mod deployments;
 mod leases;
 mod locks;
@@ -114,6 +115,7 @@ behaviours! {
     deployments: numbers_grow_and_one_is_live, each_group_has_its_own, an_older_one_does_not_overtake,
         a_refused_one_keeps_its_reasons,
         files_come_back_as_they_were, old_ones_are_pruned, imports_are_remembered, paging_goes_backwards;
+    canaries: one_runs_beside_the_live_one, the_first_decision_counts, servers_add_up;
     runs: plans_are_fenced_by_the_lease, plans_are_fenced_by_the_cursor, an_instant_has_one_run,
         a_run_is_given_to_one_server, runs_wait_until_they_are_due, an_open_run_makes_the_next_one_skip,
         queued_runs_follow_each_other, allowed_runs_overlap, a_replaced_run_is_ended_first,

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_background.sql"),
     include_str!("migrations/0003_answers.sql"),
+    include_str!("migrations/0004_canaries.sql"),
 ];
 
 /// Marks the file as ours: "Teno".

@@ -8,8 +8,10 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
+use tenon_model::DurationText;
 use tenon_protocol::control::{
-    CreateDeployment, DeployFile, DeployRequest, DeploymentState, DeploymentSummary, NoParams, RefusedFile,
+    CanaryRequest, CreateDeployment, DeployFile, DeployRequest, DeploymentPath, DeploymentState, DeploymentSummary,
+    GetDeployment, NoParams, Nothing, RefusedFile,
 };
 use tenon_server::deployments::{GROUP_FILE, is_executable, split_by_group};
 use tenon_store::{DEFAULT_GROUP, DeploymentFile};
@@ -40,6 +42,26 @@ pub(super) struct Deploy {
     /// Deploy even if nothing has changed: start new workers, and lift quarantines
     #[arg(long)]
     again: bool,
+    /// Let the deployment have this share of the calls first, and become live or be rolled back by what they say
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    canary: Option<u8>,
+    /// How long the canary is tried; 60s unless the cluster's settings say otherwise
+    #[arg(long, value_name = "DURATION", requires = "canary")]
+    canary_for: Option<DurationText>,
+    /// Don't wait until the canary is decided
+    #[arg(long, requires = "canary")]
+    no_wait: bool,
+}
+
+/// How often to look whether a canary is decided.
+const CANARY_LOOK: Duration = Duration::from_millis(500);
+
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse() {
+        Ok(share @ 1..=99) => Ok(share),
+        _ => Err(format!("'{text}' is no share of the calls: 1% to 99%")),
+    }
 }
 
 impl Deploy {
@@ -59,6 +81,11 @@ impl Deploy {
         let mut summaries = Vec::new();
         for request in &requests {
             summaries.push(cluster.call_within::<CreateDeployment>(&NoParams {}, request, DEPLOY)?);
+        }
+        if !self.no_wait {
+            for summary in &mut summaries {
+                wait_for_decision(global, &cluster, summary)?;
+            }
         }
         finish(global, &summaries)
     }
@@ -112,8 +139,25 @@ impl Deploy {
             replace: false,
             again: self.again,
             group: Some(group.to_owned()),
+            canary: self.canary.map(|share_percent| CanaryRequest {
+                share_percent,
+                period: self.canary_for,
+            }),
         }
     }
+}
+
+/// Waits until a canary is live or rolled back.
+fn wait_for_decision(global: &Global, cluster: &Cluster, summary: &mut DeploymentSummary) -> anyhow::Result<()> {
+    if summary.state == DeploymentState::Canary && !global.output().is_json() {
+        global.output().note(&sentence(summary));
+    }
+    while summary.state == DeploymentState::Canary {
+        std::thread::sleep(CANARY_LOOK);
+        let path = DeploymentPath { number: summary.number };
+        *summary = cluster.call::<GetDeployment>(&path, &Nothing {})?.summary;
+    }
+    Ok(())
 }
 
 /// A program is called as the group that it is, whatever its file was called.
@@ -183,6 +227,13 @@ pub(super) fn finish(global: &Global, summaries: &[DeploymentSummary]) -> anyhow
             }
         }
     }
+    if let Some(ended) = summaries.iter().find(|one| one.state == DeploymentState::RolledBack) {
+        fail!(
+            Refused,
+            format!("deployment {} was {}", ended.number, ended.reason),
+            "what ran before goes on"
+        )
+    }
     let is_whole = |one: &DeploymentSummary| one.refused.is_empty() && one.state != DeploymentState::Refused;
     let lacking: Vec<_> = summaries.iter().filter(|one| !is_whole(one)).collect();
     let Some(first) = lacking.first() else {
@@ -204,7 +255,17 @@ fn sentence(summary: &DeploymentSummary) -> String {
         DEFAULT_GROUP => String::new(),
         group => format!(" of group {group}"),
     };
-    format!("Deployment {number}{group} serves: {services} services of {files} files")
+    match (summary.state, &summary.canary) {
+        (DeploymentState::Canary, Some(canary)) => {
+            let (share, period) = (canary.share_percent, canary.period);
+            format!("Deployment {number}{group} is a canary: it gets {share} % of the calls for {period}")
+        }
+        (DeploymentState::RolledBack, _) => format!("Deployment {number}{group} was {}", summary.reason),
+        _ if !summary.reason.is_empty() => {
+            format!("Deployment {number}{group} serves: {}", summary.reason)
+        }
+        _ => format!("Deployment {number}{group} serves: {services} services of {files} files"),
+    }
 }
 
 /// A refused file with its reason.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use tenon_protocol::control::{
-    DeploymentPath, DeploymentSummary, DeploymentsQuery, ExportDeployment, GetDeployment, ListDeployments, Nothing,
-    RollBack,
+    DeploymentPath, DeploymentState, DeploymentSummary, DeploymentsQuery, ExportDeployment, GetDeployment,
+    ListDeployments, Nothing, PromoteCanary, RollBack,
 };
 
 use super::Global;
@@ -30,8 +30,13 @@ pub(super) enum Deployment {
         /// Its number
         number: u64,
     },
-    /// Make an earlier deployment of a worker group live again; other groups stay as they are
+    /// Make an earlier deployment of a worker group live again, or end a canary; other groups stay as they are
     Rollback {
+        /// Its number
+        number: u64,
+    },
+    /// Make a canary live now
+    Promote {
         /// Its number
         number: u64,
     },
@@ -57,7 +62,7 @@ impl Deployment {
                 };
                 let page = cluster.call::<ListDeployments>(&query, &Nothing {})?;
                 let header = [
-                    "number", "state", "created", "group", "files", "services", "source", "refused",
+                    "number", "state", "created", "group", "files", "services", "source", "refused", "reason",
                 ];
                 global
                     .output()
@@ -67,11 +72,28 @@ impl Deployment {
             Deployment::Rollback { number } => {
                 let path = DeploymentPath { number: *number };
                 let summary = cluster.call_within::<RollBack>(&path, &Nothing {}, DEPLOY)?;
+                if summary.state == DeploymentState::RolledBack {
+                    return ended(global, &summary);
+                }
                 finish(global, &[summary])
+            }
+            Deployment::Promote { number } => {
+                let path = DeploymentPath { number: *number };
+                let summary = cluster.call_within::<PromoteCanary>(&path, &Nothing {}, DEPLOY)?;
+                ended(global, &summary)
             }
             Deployment::Export { number, file } => export(global, &cluster, *number, file.clone()),
         }
     }
+}
+
+/// Shows a canary that was ended by hand.
+fn ended(global: &Global, summary: &DeploymentSummary) -> anyhow::Result<()> {
+    let output = global.output();
+    if output.is_json() {
+        return output.json(summary);
+    }
+    output.text(&format!("Deployment {} was {}", summary.number, summary.reason))
 }
 
 fn export(global: &Global, cluster: &Cluster, number: u64, file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -106,6 +128,7 @@ fn row(summary: &DeploymentSummary) -> Vec<String> {
         summary.services.to_string(),
         summary.source.clone(),
         refused.join("; "),
+        summary.reason.clone(),
     ]
 }
 
@@ -124,6 +147,13 @@ fn show(global: &Global, cluster: &Cluster, number: u64) -> anyhow::Result<()> {
         format!("source    {}", summary.source),
         format!("services  {}", detail.service_names.join(", ")),
     ];
+    if let Some(canary) = &summary.canary {
+        let (share, period) = (canary.share_percent, canary.period);
+        lines.push(format!("canary    {share} % of the calls for {period}"));
+    }
+    if !summary.reason.is_empty() {
+        lines.push(format!("reason    {}", summary.reason));
+    }
     for (path, hash) in &detail.file_hashes {
         lines.push(format!("file      {path} ({})", hash.get(..12).unwrap_or(hash)));
     }

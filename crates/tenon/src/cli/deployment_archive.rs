@@ -153,6 +153,8 @@ mod tests {
                 files: files.len() as u64,
                 services: 1,
                 refused: Vec::new(),
+                canary: None,
+                reason: String::new(),
             },
             service_names: vec!["crm.one".to_owned()],
             contents: files.iter().map(encode).collect(),

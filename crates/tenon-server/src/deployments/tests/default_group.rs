@@ -72,7 +72,7 @@ async fn a_file_that_does_not_import_is_refused_and_its_last_good_version_serves
     .await;
     assert_eq!(live.files, 2);
     server.serves("good").await;
-    assert_eq!(server.invoke("test.other").await.unwrap()["version"], "x");
+    server.answers("test.other", "x").await;
     cluster.save("version.py", &version("better"));
     server.serves("better").await;
     server.stop().await;
@@ -134,7 +134,7 @@ async fn a_roll_back_survives_restarts_and_old_files_in_the_folder() {
         .number;
     cluster.save("version.py", &version("2"));
     server.serves("2").await;
-    let summary = server.services.deployments().roll_back(first).await.unwrap();
+    let summary = server.services.deployments().roll_back(first, "test").await.unwrap();
     assert_eq!(
         (summary.state, summary.source.as_str()),
         (DeploymentState::Live, "roll-back to 1")
@@ -198,6 +198,7 @@ async fn a_deployment_whose_coordinator_died_is_finished_by_another() {
         files: vec![DeploymentFile::new("version.py", version("orphan"))],
         refused: Vec::new(),
         services: Vec::new(),
+        canary: None,
     };
     cluster
         .store
@@ -223,7 +224,7 @@ async fn what_can_not_be_a_deployment_is_refused_at_once() {
     };
     let error = deployments.deploy(without).await.unwrap_err();
     assert!(matches!(error, DeployError::Invalid(_)), "{error}");
-    let error = deployments.roll_back(99).await.unwrap_err();
+    let error = deployments.roll_back(99, "test").await.unwrap_err();
     assert!(matches!(error, DeployError::NotFound(99)), "{error}");
     let error = server.invoke("test.version").await.unwrap_err();
     assert!(matches!(error, ServiceError::NotFound(_)), "{error:?}");

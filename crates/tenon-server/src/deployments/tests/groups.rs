@@ -175,7 +175,7 @@ async fn a_group_rolls_back_by_itself_and_what_is_the_same_is_deployed_again_onl
         .deploy(sent(vec![file("front.py", front(2))]))
         .await
         .unwrap();
-    let summary = deployments.roll_back(first.number).await.unwrap();
+    let summary = deployments.roll_back(first.number, "test").await.unwrap();
     assert_eq!((summary.group.as_str(), summary.state), ("back", DeploymentState::Live));
     server.answers_with("test.front", "after", json!(1)).await;
     assert_eq!(server.invoke("test.front").await.unwrap()["front"], 2);

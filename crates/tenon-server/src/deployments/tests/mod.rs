@@ -1,5 +1,6 @@
 //! Deployments with a real store, real folders and real workers.
 
+mod canaries;
 mod default_group;
 mod groups;
 mod limits;
@@ -10,7 +11,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tenon_model::{InstanceId, Member, MemberState, Revision, Role, SystemClock, SystemRandom, Timestamp};
+use tenon_model::{
+    CorrelationId, InstanceId, Member, MemberState, Revision, Role, SystemClock, SystemRandom, Timestamp,
+};
 use tenon_protocol::control::DeploymentState;
 use tenon_store::DEFAULT_GROUP;
 use tokio::task::JoinHandle;
@@ -18,7 +21,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::call::{HostCall, HostReturn, ServiceCall, ServiceError};
+use crate::call::{CallSource, HostCall, HostReturn, ServiceCall, ServiceError};
 use crate::services::Services;
 use crate::workers::tests::{sdk, service_call};
 
@@ -30,6 +33,8 @@ struct Host(std::sync::OnceLock<Services>);
 impl HostCalls for Host {
     async fn host_call(&self, call: HostCall) -> HostReturn {
         let invoked = ServiceCall {
+            cid: call.cid,
+            source: CallSource::Service(call.service),
             deployment: call.deployment,
             depth: call.depth + 1,
             ..service_call(call.request["service"].as_str().unwrap(), &json!({}))
@@ -174,7 +179,11 @@ async fn beat(store: Store, services: Services, name: String, instance: Instance
 
 impl Server {
     async fn invoke(&self, service: &str) -> Result<Value, ServiceError> {
-        let answer = self.services.call(service_call(service, &json!({}))).await?;
+        let call = ServiceCall {
+            cid: CorrelationId::generate(&SystemRandom),
+            ..service_call(service, &json!({}))
+        };
+        let answer = self.services.call(call).await?;
         Ok(serde_json::from_slice(&answer.body).unwrap())
     }
 
