@@ -13,6 +13,8 @@ mod bad_requests;
 #[cfg(test)]
 mod bad_services;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod dashboard;
