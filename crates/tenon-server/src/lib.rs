@@ -3,6 +3,7 @@
 //! Read `invoke.rs` first: it is the one way from "somebody calls a service" to "here is the answer". This crate can't name a
 //! technology: channels and outgoing connections come as the traits of `tenon-connectors`.
 
+mod aside;
 mod background;
 mod body;
 mod call;

@@ -4,16 +4,18 @@
 //! applied before stays.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tenon_manifest::{ManifestFile, locate};
-use tenon_model::{Catalog, InstanceId};
+use tenon_model::InstanceId;
 use tenon_protocol::control::ApplyRequest;
 use tenon_store::{Lease, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::aside::aside;
 use crate::object_writer::{ObjectWriter, WriteError};
 
 const LEASE_MS: u64 = 5_000;
@@ -56,8 +58,8 @@ impl ManifestsFolder {
             due |= lease.is_some() && !held_before;
             if due && lease.is_some() {
                 due = false;
-                if let Some(files) = self.read()
-                    && let Err(error) = self.apply(&files).await
+                if let Some(files) = self.read().await
+                    && let Err(error) = self.apply(files).await
                 {
                     tracing::warn!(%error, "manifests/ was not applied; it is tried again");
                     due = true;
@@ -98,9 +100,10 @@ impl ManifestsFolder {
     }
 
     /// The files; none if the folder can't be read, which must not look like one from which all files were taken away.
-    fn read(&self) -> Option<Vec<ManifestFile>> {
-        let settings = tenon_manifest::Settings::default();
-        tenon_manifest::read_dir(&self.folder, &settings)
+    async fn read(&self) -> Option<Vec<ManifestFile>> {
+        let folder = self.folder.clone();
+        let read = aside(move || tenon_manifest::read_dir(&folder, &tenon_manifest::Settings::default()));
+        read.await
             .inspect_err(|error| {
                 tracing::error!(%error, folder = %self.folder.display(), "the folder of manifests can't be read; what was applied stays");
             })
@@ -108,24 +111,35 @@ impl ManifestsFolder {
     }
 
     /// Applies the files. Mistakes in them are logged and done with; what the store could not do comes back.
-    async fn apply(&self, files: &[ManifestFile]) -> Result<(), WriteError> {
-        let catalog: &Catalog = &self.writer.catalog;
-        let problems = tenon_manifest::validate(files, catalog);
+    async fn apply(&self, files: Vec<ManifestFile>) -> Result<(), WriteError> {
+        let catalog = Arc::clone(&self.writer.catalog);
+        let (files, problems, objects) = aside(move || {
+            let problems = tenon_manifest::validate(&files, &catalog);
+            let objects = files.iter().flat_map(ManifestFile::manifest_objects).collect();
+            (files, problems, objects)
+        })
+        .await;
         if !problems.is_empty() {
             for problem in problems {
                 tracing::error!("{problem}; nothing of manifests/ was applied");
             }
             return Ok(());
         }
-        let owned_before = self.owners().await?;
-        let owned_now: Vec<String> = files.iter().filter_map(|file| file.owner.clone()).collect();
+        // A file that is gone is among those that own objects, so its objects go.
+        let owned_before = self.writer.owners().await?;
+        let owned_now = files.iter().filter_map(|file| file.owner.clone());
+        let prune_manifests: Vec<String> = owned_before.into_iter().chain(owned_now).collect();
+        if prune_manifests.is_empty() {
+            // To the planner no names mean every object, also those that no file ever had.
+            return Ok(());
+        }
         let request = ApplyRequest {
-            objects: files.iter().flat_map(ManifestFile::manifest_objects).collect(),
+            objects,
             prune: true,
-            prune_manifests: owned_before.into_iter().chain(owned_now).collect(),
+            prune_manifests,
             wait_ms: None,
         };
-        match self.writer.apply(&request, "manifests/").await {
+        let applied = match self.writer.apply(request, "manifests/").await {
             Ok(reply) if reply.plan.changes.is_empty() => Ok(()),
             Ok(reply) => {
                 let count = reply.plan.changes.len();
@@ -138,22 +152,15 @@ impl ManifestsFolder {
             }
             Err(WriteError::Objects(problems)) => {
                 for problem in problems {
-                    let problem = locate(files, &problem.to_field_problem());
+                    let problem = locate(&files, &problem.to_field_problem());
                     tracing::error!("{problem}; nothing of manifests/ was applied");
                 }
                 Ok(())
             }
             Err(error) => Err(error),
-        }
-    }
-
-    /// The manifests that own objects now: a file that is gone is among them, so its objects go.
-    async fn owners(&self) -> Result<Vec<String>, WriteError> {
-        let objects = self.store().objects().await?.objects;
-        let mut owners: Vec<String> = objects.into_iter().filter_map(|object| object.manifest).collect();
-        owners.sort();
-        owners.dedup();
-        Ok(owners)
+        };
+        aside(move || drop(files)).await;
+        applied
     }
 }
 
@@ -173,4 +180,35 @@ fn watch(folder: &Path, changed: mpsc::Sender<()>) -> notify::Result<Recommended
     })?;
     watcher.watch(folder, RecursiveMode::Recursive)?;
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use tenon_model::{ObjectKey, SystemRandom};
+    use tenon_protocol::control::ManifestObject;
+
+    use super::*;
+    use crate::object_writer::tests::writer;
+    use crate::snapshot::tests::{World, channel};
+
+    #[tokio::test]
+    async fn an_empty_folder_takes_nothing_away() {
+        let world = World::new();
+        let folder = ManifestsFolder {
+            folder: world.dir.path().join("manifests"),
+            writer: writer(&world, tenon_connectors::connectors()),
+            instance: InstanceId::generate(&SystemRandom),
+            lease_name: "a folder".to_owned(),
+        };
+        let by_hand = ManifestObject {
+            kind: "rest-channel".to_owned(),
+            name: "by-hand".parse().unwrap(),
+            body: channel("/by-hand"),
+            manifest: None,
+        };
+        folder.writer.put(by_hand, None, "somebody").await.unwrap();
+        folder.apply(Vec::new()).await.unwrap();
+        let key = ObjectKey::new("rest-channel", "by-hand".parse().unwrap());
+        assert!(world.store.object(&key).await.unwrap().is_some());
+    }
 }

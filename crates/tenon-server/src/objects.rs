@@ -8,6 +8,7 @@ use tenon_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::aside::aside;
 use crate::secrets::Secrets;
 use crate::snapshot::{ObjectChanges, SnapshotBuilder, SnapshotCell};
 
@@ -21,7 +22,7 @@ pub(crate) struct ObjectFollower {
     /// Where they are.
     pub(crate) store: Store,
     /// How they become a snapshot.
-    pub(crate) builder: SnapshotBuilder,
+    pub(crate) builder: Arc<SnapshotBuilder>,
     /// Where the snapshot goes.
     pub(crate) cell: Arc<SnapshotCell>,
     /// What their references stand for.
@@ -84,8 +85,8 @@ impl ObjectFollower {
             _ => self.everything().await?,
         };
         let resolver = self.secrets.resolver(&self.store).await?;
-        let previous = self.cell.load_full();
-        let snapshot = self.builder.build(revision, changes, &resolver, &previous);
+        let (builder, previous) = (Arc::clone(&self.builder), self.cell.load_full());
+        let snapshot = aside(move || builder.build(revision, changes, &resolver, &previous)).await;
         self.cell.swap(snapshot).await;
         self.revision.send_replace(Some(revision));
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tenon_control::{ControlListener, Identity, MetricsText, health_routes};
 use tenon_model::{Clock, InstanceId, Revision, SystemClock};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -173,7 +173,7 @@ impl Server {
     fn follower(&self) -> ObjectFollower {
         ObjectFollower {
             store: self.api.store.clone(),
-            builder: SnapshotBuilder {
+            builder: Arc::new(SnapshotBuilder {
                 catalog: Arc::clone(&self.api.catalog),
                 connectors: tenon_connectors::connectors(),
                 connector_settings: Arc::new(self.settings.connections.clone()),
@@ -181,7 +181,7 @@ impl Server {
                 clock: Arc::clone(&self.clock),
                 meters: Arc::clone(&self.meters),
                 routes: AtomicU64::new(1),
-            },
+            }),
             cell: Arc::clone(&self.api.snapshot),
             secrets: self.api.secrets.clone(),
             revision: self.revision.clone(),
@@ -303,6 +303,7 @@ fn writer_of(
         secrets: secrets.clone(),
         services: services.clone(),
         snapshot: Arc::clone(snapshot),
+        turn: Arc::new(Semaphore::new(1)),
     }
 }
 

@@ -9,6 +9,10 @@ use crate::secrets::mask;
 
 /// The fields that differ between two bodies of a kind, with defaults filled in and secrets masked.
 pub(super) fn field_changes(kind: &Kind, old: &Value, new: &Value) -> Vec<FieldChange> {
+    // Most objects of a manifest are as they were.
+    if old == new {
+        return Vec::new();
+    }
     let (old, new) = filled(kind, old, new);
     if old == new {
         return Vec::new();

@@ -89,12 +89,10 @@ pub fn plan<O: Borrow<Object>>(
         planner.put(wanted);
     }
     if request.prune {
+        let owners: HashSet<&str> = request.prune_manifests.iter().map(String::as_str).collect();
         for object in current.iter().map(Borrow::borrow) {
-            let owned = object
-                .manifest
-                .as_ref()
-                .is_some_and(|owner| request.prune_manifests.contains(owner));
-            if owned || request.prune_manifests.is_empty() {
+            let owner = object.manifest.as_deref();
+            if owners.is_empty() || owner.is_some_and(|owner| owners.contains(owner)) {
                 planner.delete(object);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
-use tenon_model::{Kind, Object, ObjectKey};
+use tenon_model::{Kind, Object, ObjectKey, ObjectName};
 
 use super::{ObjectProblem, PlanContext};
 use crate::field::{patterns, texts_at};
@@ -28,8 +28,11 @@ struct Reference {
 }
 
 impl Reference {
-    fn leads_to(&self, key: &ObjectKey) -> bool {
-        key.name.as_str() == self.name && self.kinds.contains(&key.kind)
+    /// The objects that it may mean.
+    fn keys(&self) -> impl Iterator<Item = ObjectKey> {
+        let name: Option<ObjectName> = self.name.parse().ok();
+        let kinds = self.kinds.iter().zip(std::iter::repeat(name));
+        kinds.filter_map(|(kind, name)| Some(ObjectKey::new(kind.clone(), name?)))
     }
 }
 
@@ -123,9 +126,9 @@ fn problem(
     removed: &HashSet<ObjectKey>,
     names: &HashMap<&str, BTreeSet<&str>>,
 ) -> Option<ObjectProblem> {
-    if let Some(gone) = removed.iter().find(|key| reference.leads_to(key)) {
+    if let Some(gone) = reference.keys().find(|key| removed.contains(key)) {
         return Some(ObjectProblem {
-            key: gone.clone(),
+            key: gone,
             field: String::new(),
             message: format!("it can't go: {} refers to it in '{}'", reference.from, reference.field),
         });

@@ -46,9 +46,9 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Path and query parameters, in one struct of texts, numbers and booleans. Fields named in `PATH` go into the path.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send;
     /// The request's body; [`Nothing`] for none.
-    type Body: Serialize + DeserializeOwned + JsonSchema + Send;
+    type Body: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
     /// The answer's body; [`Nothing`] for none.
-    type Reply: Serialize + DeserializeOwned + JsonSchema + Send;
+    type Reply: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 }
 
 /// Defines endpoints: `/// Summary.` `Name = "operationId" GET "/v1/path" access(Params, Body) -> Reply;`

@@ -1,6 +1,7 @@
 //! From an endpoint's description to a route: reads parameters and body, checks who calls, writes the answer.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -15,6 +16,7 @@ use tenon_protocol::control::{Endpoint, Method, Page};
 use tenon_store::StoreError;
 
 use super::Api;
+use crate::aside::{JSON_BYTES_MAX, aside};
 
 /// Who calls an endpoint.
 #[derive(Debug, Clone)]
@@ -96,7 +98,7 @@ impl Routes {
                         Err(problem) => Err(problem),
                     };
                     match answered {
-                        Ok(reply) => json_response(&reply),
+                        Ok(reply) => answer(reply).await,
                         Err(problem) => problem_response(&problem.with_cid(cid.as_str())),
                     }
                 }
@@ -130,18 +132,12 @@ impl RawCall {
         let caller = self.caller(&api).await?;
         check_access(&caller, E::ACCESS)?;
         let params = self.params::<E>()?;
-        let body = if self.body.is_empty() {
-            Bytes::from_static(b"{}")
+        let bytes = self.body.clone();
+        let body = if bytes.len() > JSON_BYTES_MAX {
+            aside(move || body_of::<E>(&bytes)).await?
         } else {
-            self.body.clone()
+            body_of::<E>(&bytes)?
         };
-        let mut reader = serde_json::Deserializer::from_slice(&body);
-        let body = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let field = error.path().to_string();
-            let field = if field == "." { String::new() } else { field };
-            Problem::new(400, "invalid-body", "the body is not what this call takes")
-                .with_errors(vec![FieldProblem::new(field, error.into_inner().to_string())])
-        })?;
         Ok(ApiCall {
             api,
             caller,
@@ -203,6 +199,17 @@ impl RawCall {
         let encoded = serde_urlencoded::to_string(pairs).map_err(|error| invalid_params(&error))?;
         serde_urlencoded::from_str(&encoded).map_err(|error| invalid_params(&error))
     }
+}
+
+fn body_of<E: Endpoint>(bytes: &[u8]) -> Result<E::Body, Problem> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = error.path().to_string();
+        let field = if field == "." { String::new() } else { field };
+        Problem::new(400, "invalid-body", "the body is not what this call takes")
+            .with_errors(vec![FieldProblem::new(field, error.into_inner().to_string())])
+    })
 }
 
 fn filter_of(method: Method) -> MethodFilter {
@@ -276,9 +283,39 @@ pub(super) fn store_problem(error: &StoreError) -> Problem {
     }
 }
 
+/// The answer; what turns out to be long is written beside the runtime.
+async fn answer(reply: impl serde::Serialize + Send + 'static) -> Response {
+    let mut short = Short(Vec::new());
+    match serde_json::to_writer(&mut short, &reply) {
+        Ok(()) => json_body(short.0),
+        Err(_) => aside(move || json_response(&reply)).await,
+    }
+}
+
+/// Takes short texts only.
+struct Short(Vec<u8>);
+
+impl io::Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > JSON_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn json_body(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
 fn json_response(value: &impl serde::Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(body) => json_body(body),
         Err(error) => {
             tracing::error!(%error, "an answer of the control API can't be written as JSON");
             problem_response(&Problem::new(500, "internal", "the answer could not be written"))

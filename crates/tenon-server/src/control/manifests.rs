@@ -1,9 +1,12 @@
 //! Manifests: plan, apply, export.
 
+use std::sync::Arc;
+
 use tenon_model::Problem;
 use tenon_protocol::control::{ApplyManifests, ApplyReply, ApplyRequest, ExportManifests, Plan, PlanManifests};
 
 use super::endpoint::{ApiCall, Routes, store_problem};
+use crate::aside::aside;
 
 pub(super) fn add(routes: &mut Routes) {
     routes.add::<PlanManifests, _, _>(plan);
@@ -14,19 +17,20 @@ pub(super) fn add(routes: &mut Routes) {
 async fn plan(call: ApiCall<PlanManifests>) -> Result<Plan, Problem> {
     call.api
         .writer
-        .plan(&call.body)
+        .plan(call.body)
         .await
         .map_err(|error| error.to_problem(store_problem))
 }
 
 async fn apply(call: ApiCall<ApplyManifests>) -> Result<ApplyReply, Problem> {
-    let applied = call.api.writer.apply(&call.body, &call.caller.name).await;
+    let applied = call.api.writer.apply(call.body, &call.caller.name).await;
     applied.map_err(|error| error.to_problem(store_problem))
 }
 
 async fn export(call: ApiCall<ExportManifests>) -> Result<ApplyRequest, Problem> {
     let set = call.api.store.objects().await.map_err(|error| store_problem(&error))?;
-    let objects = tenon_manifest::export(&call.api.catalog, &set.objects);
+    let catalog = Arc::clone(&call.api.catalog);
+    let objects = aside(move || tenon_manifest::export(&catalog, &set.objects)).await;
     Ok(ApplyRequest {
         objects,
         ..ApplyRequest::default()

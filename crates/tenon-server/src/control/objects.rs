@@ -42,13 +42,16 @@ async fn list(call: ApiCall<ListObjects>) -> Result<Page<Object>, Problem> {
     let wanted = snapshot
         .objects()
         .filter(|object| kind.is_none_or(|kind| object.kind == kind));
-    let masked = wanted.map(|object| masked(&call.api, object));
-    Ok(page_of(
-        masked,
+    let page = page_of(
+        wanted,
         |object| object.key().to_string(),
         call.params.after.as_deref(),
         call.params.limit,
-    ))
+    );
+    Ok(Page {
+        items: page.items.iter().map(|object| masked(&call.api, object)).collect(),
+        next: page.next,
+    })
 }
 
 async fn get(call: ApiCall<GetObject>) -> Result<Object, Problem> {

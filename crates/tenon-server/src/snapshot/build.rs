@@ -194,15 +194,18 @@ impl Build<'_> {
         let (mut objects, mut router) = (previous.objects.clone(), previous.router.clone());
         let mut problems = previous.problems.clone();
         let mut touched: Vec<Arc<Route>> = Vec::new();
-        for key in removed.iter().cloned().chain(changed.iter().map(Object::key)) {
-            if let Some(route) = objects.remove(&key).and_then(|part| part.route) {
+        let mut gone: BTreeSet<ObjectKey> = changed.iter().map(Object::key).collect();
+        gone.extend(removed.iter().cloned());
+        for key in &gone {
+            if let Some(route) = objects.remove(key).and_then(|part| part.route) {
                 router.remove(&route);
                 touched.push(route);
             }
-            let id = id_of(&key);
-            problems.retain(|(known, _)| *known != key);
-            // A connection that changed is looked at below, and stays if its definition is the same.
-            if removed.contains(&key) && self.outgoing.contains_key(&id) {
+        }
+        problems.retain(|(known, _)| !gone.contains(known));
+        // A connection that changed is looked at below, and stays if its definition is the same.
+        for id in removed.iter().map(id_of) {
+            if self.outgoing.contains_key(&id) {
                 Arc::make_mut(&mut self.outgoing).remove(&id);
             }
         }
@@ -219,11 +222,16 @@ impl Build<'_> {
             let object = Arc::new(object);
             objects.insert(key, Part { object, route });
         }
+        let (mut reached, mut shadows) = (HashSet::new(), Vec::new());
         for route in touched {
-            let twins = router.twins(&route.http);
-            problems.retain(|(key, problem)| problem.field != "path" || !twins.iter().any(|twin| twin.key == *key));
-            problems.extend(twins.iter().skip(1).map(|twin| shadow(twin)));
+            for (index, twin) in router.twins(&route.http).into_iter().enumerate() {
+                if reached.insert(twin.key.clone()) && index > 0 {
+                    shadows.push(shadow(&twin));
+                }
+            }
         }
+        problems.retain(|(key, problem)| problem.field != "path" || !reached.contains(key));
+        problems.append(&mut shadows);
         problems.append(&mut self.problems);
         self.problems = problems;
         (objects, router)

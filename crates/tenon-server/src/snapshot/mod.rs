@@ -5,6 +5,8 @@
 
 mod build;
 mod objects;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +19,7 @@ use tenon_model::{FieldProblem, Object, ObjectKey, Revision};
 
 pub(crate) use self::build::{ObjectChanges, SnapshotBuilder};
 use self::objects::ObjectMap;
+use crate::aside::aside;
 use crate::channels::Router;
 use crate::security::{Gate, Gates, Scheme};
 
@@ -146,17 +149,24 @@ impl SnapshotCell {
     pub(crate) async fn swap(&self, next: Snapshot) {
         let next = Arc::new(next);
         let previous = self.0.swap(Arc::clone(&next));
-        if Arc::ptr_eq(&previous.outgoing, &next.outgoing) {
-            return;
+        for live in given_up(&previous, &next) {
+            live.close().await;
         }
-        for (key, connection) in &*previous.outgoing {
-            let kept = next
-                .outgoing
-                .get(key)
-                .is_some_and(|other| Arc::ptr_eq(&other.definition, &connection.definition));
-            if !kept && let Ok(live) = &connection.live {
-                live.close().await;
-            }
-        }
+        // What it does not share with the next one can be all objects.
+        aside(move || drop(previous)).await;
     }
+}
+
+/// The outgoing connections that the next snapshot does not take over.
+fn given_up(previous: &Snapshot, next: &Snapshot) -> Vec<Arc<dyn Outgoing>> {
+    if Arc::ptr_eq(&previous.outgoing, &next.outgoing) {
+        return Vec::new();
+    }
+    let is_kept = |key: &(String, String), connection: &Connection| {
+        let other = next.outgoing.get(key);
+        other.is_some_and(|other| Arc::ptr_eq(&other.definition, &connection.definition))
+    };
+    let gone = previous.outgoing.iter().filter(|(key, one)| !is_kept(key, one));
+    gone.filter_map(|(_, connection)| connection.live.clone().ok())
+        .collect()
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::frame::{Frame, FrameKind, Hello, PROTOCOL, encode};
+use super::frame::{Frame, FrameKind, Hello, PROTOCOL, encode, encode_any};
 use crate::engine::{Call, Engine, Event, Reply, RequestClass};
 use crate::error::StoreError;
 use crate::settings::ClientSettings;
@@ -100,8 +100,7 @@ impl Engine for RemoteEngine {
         let deadline = Instant::now() + self.settings.call_timeout.0;
         let is_write = call.request.class() == RequestClass::Write;
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = encode(FrameKind::Call, id, &call, self.settings.frame_max_bytes)?;
-        drop(call);
+        let frame = encode_any(FrameKind::Call, id, call, self.settings.frame_max_bytes).await?;
         let Ok(Ok(_permit)) = timeout_at(deadline, self.shared.permits.acquire()).await else {
             return Err(self.shared.unavailable("too many calls are under way", false));
         };
@@ -287,6 +286,7 @@ impl Connector {
     async fn read_frames(&self, mut read: BufReader<OwnedReadHalf>) -> StoreError {
         loop {
             let taken = match Frame::read(&mut read, self.settings.frame_max_bytes).await {
+                Ok(Some(frame)) if frame.is_long() => self.take_long(frame).await,
                 Ok(Some(frame)) => self.shared.take_frame(&frame),
                 Ok(None) => Err(StoreError::Protocol("the store closed the connection".to_owned())),
                 Err(error) => Err(error),
@@ -295,6 +295,13 @@ impl Connector {
                 return error;
             }
         }
+    }
+
+    /// Takes a frame beside the runtime; the next one waits, so that they stay in order.
+    async fn take_long(&self, frame: Frame) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let taken = tokio::task::spawn_blocking(move || shared.take_frame(&frame)).await;
+        taken.unwrap_or_else(|error| Err(StoreError::Protocol(format!("a frame could not be decoded: {error}"))))
     }
 
     async fn write_calls(&self, mut write: OwnedWriteHalf) -> StoreError {

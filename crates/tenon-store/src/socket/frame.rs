@@ -1,6 +1,8 @@
 //! Frames of the store's socket: `u32 length | u8 kind | u64 id | body`, little endian; the length counts what follows it,
 //! the body is `MessagePack` with named fields.
 
+use std::io;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,10 @@ pub(super) const PROTOCOL: u32 = 1;
 const HEADER_BYTES: usize = 13;
 /// What of the header the length counts.
 const COUNTED_HEADER_BYTES: usize = 9;
+
+/// How many bytes are at most read or written as `MessagePack` on the runtime: about a millisecond's work. What is longer, such
+/// as all objects, is done beside it, so that whatever else runs there goes on.
+const ON_RUNTIME_BYTES_MAX: usize = 64 * 1024;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,12 +90,17 @@ impl Frame {
             .map_err(|error| StoreError::Protocol(format!("a frame of kind {:?}: {error}", self.kind)))
     }
 
+    /// Whether what it says takes long to decode.
+    pub(super) fn is_long(&self) -> bool {
+        self.body.len() > ON_RUNTIME_BYTES_MAX
+    }
+
     /// Reads the next frame; none if the other side closed the connection between two frames.
     pub(super) async fn read(
         stream: &mut (impl AsyncRead + Unpin),
         max_bytes: usize,
     ) -> Result<Option<Self>, StoreError> {
-        let lost = |error: std::io::Error| StoreError::Protocol(format!("the connection was lost: {error}"));
+        let lost = |error: io::Error| StoreError::Protocol(format!("the connection was lost: {error}"));
         let mut header = [0_u8; HEADER_BYTES];
         let first = stream.read(&mut header).await.map_err(lost)?;
         if first == 0 {
@@ -133,6 +144,44 @@ pub(super) fn encode<T: Serialize>(kind: FrameKind, id: u64, body: &T, max_bytes
     let mut bytes = vec![0_u8; HEADER_BYTES];
     rmp_serde::encode::write_named(&mut bytes, body)
         .map_err(|error| StoreError::Invalid(format!("can't be sent to the store: {error}")))?;
+    finish(kind, id, bytes, max_bytes)
+}
+
+/// The same for what may be long: then it is encoded beside the runtime.
+pub(super) async fn encode_any<T: Serialize + Send + 'static>(
+    kind: FrameKind,
+    id: u64,
+    body: T,
+    max_bytes: usize,
+) -> Result<Bytes, StoreError> {
+    let mut short = Short(vec![0_u8; HEADER_BYTES]);
+    if rmp_serde::encode::write_named(&mut short, &body).is_ok() {
+        return finish(kind, id, short.0, max_bytes);
+    }
+    tokio::task::spawn_blocking(move || encode(kind, id, &body, max_bytes))
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Protocol(format!("a frame could not be encoded: {error}"))))
+}
+
+/// Takes what is short only.
+struct Short(Vec<u8>);
+
+impl io::Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > ON_RUNTIME_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Fills in the header.
+fn finish(kind: FrameKind, id: u64, mut bytes: Vec<u8>, max_bytes: usize) -> Result<Bytes, StoreError> {
     let length = bytes.len() - HEADER_BYTES + COUNTED_HEADER_BYTES;
     if length > max_bytes {
         return Err(StoreError::Invalid(format!(

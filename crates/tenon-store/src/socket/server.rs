@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::frame::{Frame, FrameKind, Hello, PROTOCOL, encode};
+use super::frame::{Frame, FrameKind, Hello, PROTOCOL, encode, encode_any};
 use crate::engine::{Call, Engine, Event, Reply, Request};
 use crate::error::StoreError;
 use crate::members::MemberRequest;
@@ -260,7 +260,7 @@ impl Connection {
             };
             let (connection, answers) = (Arc::clone(self), answers.clone());
             self.calls.spawn(async move {
-                if let Some(answer) = connection.answer(&frame).await {
+                if let Some(answer) = connection.answer(frame).await {
                     let _ = answers.send(answer).await;
                 }
                 drop(permit);
@@ -269,19 +269,20 @@ impl Connection {
     }
 
     /// Does a call; none if the client must repeat it with the next process.
-    async fn answer(&self, frame: &Frame) -> Option<Bytes> {
-        let result = match (frame.kind, frame.decode::<Call>()) {
-            (FrameKind::Call, Ok(call)) => self.execute(call).await,
-            (FrameKind::Call, Err(error)) => Err(error),
-            (kind, _) => Err(StoreError::Protocol(format!("a frame of kind {kind:?} is no call"))),
+    async fn answer(&self, frame: Frame) -> Option<Bytes> {
+        let id = frame.id;
+        let result = match call_of(frame).await {
+            Ok(call) => self.execute(call).await,
+            Err(error) => Err(error),
         };
         if let Err(StoreError::Fatal(_)) = result {
             return None;
         }
         let max_bytes = self.shared.settings.frame_max_bytes;
-        let answer = encode(FrameKind::Answer, frame.id, &result, max_bytes)
-            .or_else(|error| encode(FrameKind::Answer, frame.id, &Err::<Reply, StoreError>(error), max_bytes));
-        answer.ok()
+        let answer = encode_any(FrameKind::Answer, id, result, max_bytes).await;
+        answer
+            .or_else(|error| encode(FrameKind::Answer, id, &Err::<Reply, StoreError>(error), max_bytes))
+            .ok()
     }
 
     async fn execute(&self, call: Call) -> Result<Reply, StoreError> {
@@ -316,6 +317,22 @@ impl Connection {
             }
         }
     }
+}
+
+/// The call that a frame holds; a long one is decoded beside the runtime.
+async fn call_of(frame: Frame) -> Result<Call, StoreError> {
+    if frame.kind != FrameKind::Call {
+        return Err(StoreError::Protocol(format!(
+            "a frame of kind {:?} is no call",
+            frame.kind
+        )));
+    }
+    if !frame.is_long() {
+        return frame.decode();
+    }
+    tokio::task::spawn_blocking(move || frame.decode())
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Protocol(format!("a call could not be decoded: {error}"))))
 }
 
 /// Sends the welcome, answers and events until the connection breaks or no more answers can come.

@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::{Frame, FrameKind, Hello, PROTOCOL, encode};
+use super::frame::{Frame, FrameKind, Hello, PROTOCOL, encode, encode_any};
 use crate::engine::{Call, Engine, Event, Reply, Request, Store};
 use crate::{ClientSettings, ObjectChange, SocketSettings, SqliteEngine, SqliteSettings, StoreError, StoreServer};
 
@@ -391,4 +391,33 @@ async fn a_call_that_is_not_understood_gets_an_error_of_its_own() {
     stream.shutdown().await.unwrap();
     let mut rest = Vec::new();
     within(stream.read_to_end(&mut rest)).await.unwrap();
+}
+
+/// A long text in many pieces, which remembers the thread that encoded the last of them.
+#[derive(Clone, Default)]
+struct Long(Arc<std::sync::Mutex<Option<std::thread::ThreadId>>>);
+
+impl serde::Serialize for Long {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+        let mut pieces = serializer.serialize_seq(Some(1024))?;
+        for _ in 0..1024 {
+            pieces.serialize_element(&"x".repeat(256))?;
+        }
+        *self.0.lock().unwrap() = Some(std::thread::current().id());
+        pieces.end()
+    }
+}
+
+#[tokio::test]
+async fn what_is_long_is_encoded_beside_the_runtime() {
+    let long = Long::default();
+    let frame = encode_any(FrameKind::Call, 7, long.clone(), usize::MAX).await.unwrap();
+    let encoded_by = long.0.lock().unwrap().take().unwrap();
+    assert_ne!(encoded_by, std::thread::current().id());
+    assert_eq!(frame, encode(FrameKind::Call, 7, &long, usize::MAX).unwrap());
+    let too_long = encode_any(FrameKind::Call, 7, long, 1000).await;
+    assert!(matches!(too_long, Err(StoreError::Invalid(_))), "{too_long:?}");
+    let short = encode_any(FrameKind::Event, 8, Event::Secrets, 1000).await.unwrap();
+    assert_eq!(short, encode(FrameKind::Event, 8, &Event::Secrets, 1000).unwrap());
 }

@@ -3,6 +3,9 @@
 //! A request is planned against the objects as the store has them, checked against the kinds and each other, and written all or
 //! none. Somebody who wrote in between makes the plan stale; then it is made anew, unless the caller named a version.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +14,14 @@ use tenon_connectors::{ChannelBinding, Connector, HttpRoute};
 use tenon_manifest::{ObjectProblem, PlanContext, Planned};
 use tenon_model::{Catalog, Object, ObjectKey, Problem, Revision};
 use tenon_protocol::control::{ApplyReply, ApplyRequest, Plan};
-use tenon_store::{ObjectChange, Store, StoreError};
+use tenon_store::{ObjectChange, ObjectDelta, Store, StoreError};
+use tokio::sync::Semaphore;
 
+use crate::aside::aside;
 use crate::membership::wait_for_revision;
 use crate::secrets::{Resolver, Secrets};
 use crate::services::Services;
-use crate::snapshot::SnapshotCell;
+use crate::snapshot::{Snapshot, SnapshotCell};
 
 /// How often a plan is made anew because somebody wrote in between.
 const ATTEMPTS: u32 = 5;
@@ -38,6 +43,8 @@ pub(crate) struct ObjectWriter {
     pub(crate) services: Services,
     /// The channels in force.
     pub(crate) snapshot: Arc<SnapshotCell>,
+    /// Whose turn it is to plan: one at a time, so that many requests take neither all cores nor memory for all plans.
+    pub(crate) turn: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for ObjectWriter {
@@ -72,22 +79,26 @@ impl WriteError {
 
 impl ObjectWriter {
     /// What applying would change.
-    pub(crate) async fn plan(&self, request: &ApplyRequest) -> Result<Plan, WriteError> {
-        Ok(self.planned(request).await?.plan)
+    pub(crate) async fn plan(&self, request: ApplyRequest) -> Result<Plan, WriteError> {
+        Ok(self.planned(&Arc::new(request)).await?.plan)
     }
 
     /// Applies objects, all or none.
-    pub(crate) async fn apply(&self, request: &ApplyRequest, actor: &str) -> Result<ApplyReply, WriteError> {
+    pub(crate) async fn apply(&self, request: ApplyRequest, actor: &str) -> Result<ApplyReply, WriteError> {
+        let request = Arc::new(request);
         let mut attempt = 0;
-        let (plan, revision) = loop {
-            let planned = self.planned(request).await?;
+        let (plan, written) = loop {
+            let planned = self.planned(&request).await?;
             match self.store.write_objects(planned.changes, actor).await {
-                Ok(written) => break (planned.plan, written.revision),
+                Ok(written) => break (planned.plan, written),
                 Err(StoreError::VersionConflict { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error.into()),
             }
         };
-        let acknowledged = self.wait(revision, request.wait_ms).await;
+        let (revision, wait_ms) = (written.revision, request.wait_ms);
+        // Either can be all objects, which take their time to be dropped.
+        aside(move || drop((request, written))).await;
+        let acknowledged = self.wait(revision, wait_ms).await;
         Ok(ApplyReply {
             plan,
             revision,
@@ -102,13 +113,16 @@ impl ObjectWriter {
         if_version: Option<u64>,
         actor: &str,
     ) -> Result<Revision, WriteError> {
-        let current = self.current().await?;
-        if !current.iter().any(|object| object.key() == *key) {
-            return Err(StoreError::NotFound(key.to_string()).into());
-        }
-        let resolver = self.secrets.resolver(&self.store).await?;
-        let planned =
-            tenon_manifest::plan_delete(self.context(&resolver, None), &current, key).map_err(WriteError::Objects)?;
+        let wanted = key.clone();
+        let planned = self
+            .with_current(move |writer, current, resolver| {
+                if !current.iter().any(|object| object.key() == wanted) {
+                    return Err(StoreError::NotFound(wanted.to_string()).into());
+                }
+                let context = writer.context(resolver, None);
+                tenon_manifest::plan_delete(context, current, &wanted).map_err(WriteError::Objects)
+            })
+            .await?;
         let written = self
             .store
             .write_objects(with_version(planned.changes, if_version), actor)
@@ -129,9 +143,9 @@ impl ObjectWriter {
             ..ApplyRequest::default()
         };
         if if_version.is_none() {
-            self.apply(&request, actor).await?;
+            self.apply(request, actor).await?;
         } else {
-            let planned = self.planned(&request).await?;
+            let planned = self.planned(&Arc::new(request)).await?;
             self.store
                 .write_objects(with_version(planned.changes, if_version), actor)
                 .await?;
@@ -150,35 +164,55 @@ impl ObjectWriter {
         }
     }
 
-    /// All objects as the store has them now: those that the snapshot has, and what changed since.
-    async fn current(&self) -> Result<Vec<Arc<Object>>, StoreError> {
-        let snapshot = self.snapshot.load_full();
-        let delta = self.store.objects_since(snapshot.revision).await?;
-        if !delta.complete {
-            let all = self.store.objects().await?.objects;
-            return Ok(all.into_iter().map(Arc::new).collect());
-        }
-        let changed = delta.changed.iter().map(Object::key);
-        let gone: HashSet<ObjectKey> = changed.chain(delta.removed).collect();
-        let stays = |object: &&Arc<Object>| gone.is_empty() || !gone.contains(&object.key());
-        let mut current: Vec<Arc<Object>> = snapshot.objects().filter(stays).cloned().collect();
-        current.extend(delta.changed.into_iter().map(Arc::new));
-        Ok(current)
+    /// The manifests that own objects now.
+    pub(crate) async fn owners(&self) -> Result<BTreeSet<String>, WriteError> {
+        let owners = |_: &Self, current: &[Arc<Object>], _: &Resolver| {
+            Ok(current.iter().filter_map(|object| object.manifest.clone()).collect())
+        };
+        self.with_current(owners).await
     }
 
-    async fn planned(&self, request: &ApplyRequest) -> Result<Planned, WriteError> {
-        let current = self.current().await?;
-        let resolver = self.secrets.resolver(&self.store).await?;
-        let services: BTreeSet<String> = self.services.list().into_iter().map(|service| service.name).collect();
-        let context = self.context(&resolver, Some(&services));
-        let planned = tenon_manifest::plan(context, &current, request).map_err(WriteError::Objects)?;
-        let mut clashes = self.path_clashes(&current, &planned, &resolver);
-        clashes.extend(self.name_clashes(&current, &planned));
-        if clashes.is_empty() {
-            Ok(planned)
+    /// Has a look at all objects as the store has them now, beside the runtime: there may be tens of thousands.
+    async fn with_current<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Self, &[Arc<Object>], &Resolver) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let known = self.snapshot.load_full();
+        let delta = self.store.objects_since(known.revision).await?;
+        let all = if delta.complete {
+            None
         } else {
-            Err(WriteError::Objects(clashes))
-        }
+            Some(self.store.objects().await?.objects)
+        };
+        let resolver = self.secrets.resolver(&self.store).await?;
+        let writer = self.clone();
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        aside(move || {
+            let _turn = turn;
+            let current = match all {
+                Some(all) => all.into_iter().map(Arc::new).collect(),
+                None => current(&known, delta),
+            };
+            look(&writer, &current, &resolver)
+        })
+        .await
+    }
+
+    async fn planned(&self, request: &Arc<ApplyRequest>) -> Result<Planned, WriteError> {
+        let request = Arc::clone(request);
+        let services: BTreeSet<String> = self.services.list().into_iter().map(|service| service.name).collect();
+        self.with_current(move |writer, current, resolver| {
+            let context = writer.context(resolver, Some(&services));
+            let planned = tenon_manifest::plan(context, current, &request).map_err(WriteError::Objects)?;
+            let mut clashes = writer.path_clashes(current, &planned, resolver);
+            clashes.extend(writer.name_clashes(current, &planned));
+            if clashes.is_empty() {
+                Ok(planned)
+            } else {
+                Err(WriteError::Objects(clashes))
+            }
+        })
+        .await
     }
 
     fn context<'a>(&'a self, resolver: &'a Resolver, services: Option<&'a BTreeSet<String>>) -> PlanContext<'a> {
@@ -298,6 +332,16 @@ impl ObjectWriter {
             ChannelBinding::Http(route) => Some(*route),
         }
     }
+}
+
+/// All objects: those that the snapshot has, and what changed since.
+fn current(known: &Snapshot, delta: ObjectDelta) -> Vec<Arc<Object>> {
+    let changed = delta.changed.iter().map(Object::key);
+    let gone: HashSet<ObjectKey> = changed.chain(delta.removed).collect();
+    let stays = |object: &&Arc<Object>| gone.is_empty() || !gone.contains(&object.key());
+    let mut current: Vec<Arc<Object>> = known.objects().filter(stays).cloned().collect();
+    current.extend(delta.changed.into_iter().map(Arc::new));
+    current
 }
 
 /// The changes on the caller's condition instead of the planner's.
