@@ -31,7 +31,8 @@ impl From<io::Error> for Refusal {
 }
 
 fn main() -> Result<(), Refusal> {
-    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui");
+    // Asked for now, not when this was compiled: a build directory may have come from another checkout.
+    let ui = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../ui");
     let built = ui.join("dist");
     let embedded = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("ui");
     if embedded.exists() {
