@@ -4,7 +4,7 @@
 //! in a temporary directory, on ports of its own; when a test fails, the logs of its components are printed.
 
 #[cfg(test)]
-mod harness;
+use tenon_tests::harness;
 
 #[cfg(test)]
 mod background;

@@ -1,1 +1,3 @@
-//! End-to-end tests of the real binary; everything is in `e2e/`.
+//! What the end-to-end tests in `e2e/` and `cargo xtask chaos` share: clusters of the real binary.
+
+pub mod harness;

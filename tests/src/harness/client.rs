@@ -8,21 +8,31 @@ use ureq::http::Response;
 
 /// Sends requests; keeps connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub struct Client {
     agent: Agent,
     headers: Vec<(String, String)>,
 }
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Names and values as they came.
+    pub headers: Vec<(String, String)>,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Client {
-    pub(crate) fn new() -> Self {
+    /// A client that waits a minute for an answer.
+    pub fn new() -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_mins(1)))
@@ -34,20 +44,23 @@ impl Client {
     }
 
     /// The same client with a header on every request.
-    pub(crate) fn with_header(&self, name: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn with_header(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
         client.headers.push((name.to_owned(), value.to_owned()));
         client
     }
 
-    pub(crate) fn get(&self, url: &str) -> Result<Answer, ureq::Error> {
+    /// A GET.
+    pub fn get(&self, url: &str) -> Result<Answer, ureq::Error> {
         let request = self.headers.iter().fold(self.agent.get(url), |request, (name, value)| {
             request.header(name, value)
         });
         request.call().and_then(read)
     }
 
-    pub(crate) fn delete(&self, url: &str) -> Result<Answer, ureq::Error> {
+    /// A DELETE.
+    pub fn delete(&self, url: &str) -> Result<Answer, ureq::Error> {
         let request = self
             .headers
             .iter()
@@ -57,7 +70,8 @@ impl Client {
         request.call().and_then(read)
     }
 
-    pub(crate) fn post(&self, url: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+    /// A POST of bytes.
+    pub fn post(&self, url: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
         let request = self
             .headers
             .iter()
@@ -67,7 +81,8 @@ impl Client {
         request.send(body).and_then(read)
     }
 
-    pub(crate) fn put(&self, url: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+    /// A PUT of bytes.
+    pub fn put(&self, url: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
         let request = self.headers.iter().fold(self.agent.put(url), |request, (name, value)| {
             request.header(name, value)
         });
@@ -75,7 +90,7 @@ impl Client {
     }
 
     /// A request with any method.
-    pub(crate) fn send(&self, method: &str, url: &str, body: Option<&[u8]>) -> Result<Answer, ureq::Error> {
+    pub fn send(&self, method: &str, url: &str, body: Option<&[u8]>) -> Result<Answer, ureq::Error> {
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -90,7 +105,8 @@ impl Client {
         .and_then(read)
     }
 
-    pub(crate) fn post_json(&self, url: &str, body: &Value) -> Result<Answer, ureq::Error> {
+    /// A POST of JSON.
+    pub fn post_json(&self, url: &str, body: &Value) -> Result<Answer, ureq::Error> {
         self.with_header("content-type", "application/json")
             .post(url, body.to_string().as_bytes())
     }
@@ -99,11 +115,12 @@ impl Client {
 impl Answer {
     /// The body as JSON.
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in the answer {self:?}"))
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -113,7 +130,7 @@ impl Answer {
 
 /// Checks that an answer is a problem (RFC 9457) of this status, with the call's correlation id; gives it back.
 #[track_caller]
-pub(crate) fn assert_problem(answer: &Answer, status: u16) -> Value {
+pub fn assert_problem(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(
         answer.header("content-type"),

@@ -10,14 +10,15 @@ use super::wait_for;
 
 /// A PostgreSQL server on a free loopback port, with the superuser `postgres` and no password.
 #[derive(Debug)]
-pub(crate) struct Postgres {
+pub struct Postgres {
     folder: TempDir,
     port: u16,
     server: Option<Child>,
 }
 
 impl Postgres {
-    pub(crate) fn start() -> Self {
+    /// Makes a database and starts its server.
+    pub fn start() -> Self {
         let folder = TempDir::with_prefix("tenon-pg-").expect("a temporary directory can be made");
         let port = free_port();
         let mut postgres = Self {
@@ -39,7 +40,7 @@ impl Postgres {
     }
 
     /// Starts the server after [`stop`](Self::stop), on the same port with the same data.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         let server = as_postgres(&bin("postgres"))
             .arg("-D")
             .arg(self.data())
@@ -57,7 +58,7 @@ impl Postgres {
     }
 
     /// Ends the server at once.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             // SIGQUIT is PostgreSQL's immediate shutdown, which also ends its children.
             let pid = rustix::process::Pid::from_child(&server);
@@ -67,13 +68,13 @@ impl Postgres {
     }
 
     /// The address as `sql-outgoing` takes it, for the database `postgres`.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
     /// Runs statements and returns what `psql` prints, unaligned.
     #[track_caller]
-    pub(crate) fn sql(&self, statements: &str) -> String {
+    pub fn sql(&self, statements: &str) -> String {
         self.try_sql(statements)
             .unwrap_or_else(|error| panic!("{statements}: {error}"))
     }

@@ -13,17 +13,17 @@ use super::ports::PortRange;
 use super::wait_for;
 
 /// How long a cluster may take for what a test waits for: generous, because tests share two cores.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a test wants of its cluster.
 #[derive(Debug, Clone)]
-pub(crate) struct ClusterOptions {
+pub struct ClusterOptions {
     /// How many servers.
-    pub(crate) servers: u32,
+    pub servers: u32,
     /// Environment variables of the components.
-    pub(crate) environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
     /// Whether it is started after it was created.
-    pub(crate) start: bool,
+    pub start: bool,
 }
 
 impl Default for ClusterOptions {
@@ -38,22 +38,22 @@ impl Default for ClusterOptions {
 
 /// A cluster of the test's own. Dropping it stops it; if the test failed, its logs are printed first.
 #[derive(Debug)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     folder: TempDir,
     ports: PortRange,
     environment: Vec<(String, String)>,
     /// A client for the cluster's addresses.
-    pub(crate) client: Client,
+    pub client: Client,
 }
 
 impl Cluster {
     /// A running cluster with one server.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::with(ClusterOptions::default())
     }
 
     /// A cluster as the options say.
-    pub(crate) fn with(options: ClusterOptions) -> Self {
+    pub fn with(options: ClusterOptions) -> Self {
         // Without one, the end of the cluster would panic too.
         binary();
         let folder = TempDir::with_prefix("tenon-e2e-").expect("a temporary directory can be made");
@@ -77,37 +77,37 @@ impl Cluster {
     }
 
     /// Starts every component and waits until all are ready.
-    pub(crate) fn start_all(&self) {
+    pub fn start_all(&self) {
         self.tenon_ok(&["start"]);
     }
 
     /// The environment's directory.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.path().join("env")
     }
 
     /// The load balancer's port.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.ports.base
     }
 
     /// An address of the load balancer.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports.base)
     }
 
     /// An address of the dashboard.
-    pub(crate) fn dashboard_url(&self, path: &str) -> String {
+    pub fn dashboard_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports.base + 2)
     }
 
     /// An address of a server's own data port; servers count from 1.
-    pub(crate) fn server_url(&self, server: u16, path: &str) -> String {
+    pub fn server_url(&self, server: u16, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports.base + 9 + server)
     }
 
     /// Runs a command of the binary on this environment.
-    pub(crate) fn tenon(&self, arguments: &[&str]) -> Output {
+    pub fn tenon(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         command
             .env("TENON_ENV", self.path())
@@ -117,7 +117,7 @@ impl Cluster {
 
     /// Runs a command that must succeed, and returns what it prints.
     #[track_caller]
-    pub(crate) fn tenon_ok(&self, arguments: &[&str]) -> String {
+    pub fn tenon_ok(&self, arguments: &[&str]) -> String {
         let output = self.tenon(arguments);
         assert!(output.status.success(), "tenon {arguments:?} failed: {}", text(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -125,14 +125,14 @@ impl Cluster {
 
     /// Runs a command that prints JSON.
     #[track_caller]
-    pub(crate) fn tenon_json(&self, arguments: &[&str]) -> Value {
+    pub fn tenon_json(&self, arguments: &[&str]) -> Value {
         let printed = self.tenon_ok(&[arguments, &["--output", "json"]].concat());
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
     }
 
     /// A component's entry in `tenon status`.
     #[track_caller]
-    pub(crate) fn component(&self, name: &str) -> Value {
+    pub fn component(&self, name: &str) -> Value {
         let status = self.tenon_json(&["status"]);
         let components = status["components"].as_array().expect("status lists components");
         let found = components.iter().find(|component| component["name"] == name);
@@ -141,7 +141,7 @@ impl Cluster {
 
     /// A component's process id.
     #[track_caller]
-    pub(crate) fn pid(&self, name: &str) -> u32 {
+    pub fn pid(&self, name: &str) -> u32 {
         let component = self.component(name);
         let pid = component["pid"]
             .as_u64()
@@ -151,13 +151,13 @@ impl Cluster {
 
     /// Sends a signal to a component.
     #[track_caller]
-    pub(crate) fn signal(&self, name: &str, signal: Signal) {
+    pub fn signal(&self, name: &str, signal: Signal) {
         send_signal(self.pid(name), signal);
     }
 
     /// Waits until every component is ready.
     #[track_caller]
-    pub(crate) fn wait_ready(&self) {
+    pub fn wait_ready(&self) {
         wait_for("every component is ready", PATIENCE, || {
             let status = self.tenon_json(&["status"]);
             let components = status["components"].as_array()?.clone();
@@ -169,23 +169,23 @@ impl Cluster {
     }
 
     /// Writes a file into `services/`.
-    pub(crate) fn write_service(&self, path: &str, content: &str) {
+    pub fn write_service(&self, path: &str, content: &str) {
         write_whole(&self.path().join("services").join(path), content);
     }
 
     /// Removes a file from `services/`.
-    pub(crate) fn remove_service(&self, path: &str) {
+    pub fn remove_service(&self, path: &str) {
         std::fs::remove_file(self.path().join("services").join(path)).expect("the service's file is there");
     }
 
     /// Writes a file into `manifests/`.
-    pub(crate) fn write_manifest(&self, path: &str, content: &str) {
+    pub fn write_manifest(&self, path: &str, content: &str) {
         write_whole(&self.path().join("manifests").join(path), content);
     }
 
     /// Applies a manifest and waits until all servers serve it.
     #[track_caller]
-    pub(crate) fn apply(&self, manifest: &str) {
+    pub fn apply(&self, manifest: &str) {
         let path = self.folder.path().join("apply.yaml");
         std::fs::write(&path, manifest).expect("the test's directory can be written");
         self.tenon_ok(&["apply", "-f", &path.to_string_lossy()]);
@@ -193,7 +193,7 @@ impl Cluster {
 
     /// Deploys files in one step with `tenon deploy` and returns the deployment; every live server serves it then.
     #[track_caller]
-    pub(crate) fn deploy(&self, files: &[(&str, &str)]) -> Value {
+    pub fn deploy(&self, files: &[(&str, &str)]) -> Value {
         let folder = self.scratch("deploy");
         let _ = std::fs::remove_dir_all(&folder);
         for (path, content) in files {
@@ -204,7 +204,7 @@ impl Cluster {
 
     /// Sets a secret of the cluster.
     #[track_caller]
-    pub(crate) fn set_secret(&self, name: &str, value: &str) {
+    pub fn set_secret(&self, name: &str, value: &str) {
         let file = self.scratch("secret");
         std::fs::write(&file, value).expect("the test's directory can be written");
         self.tenon_ok(&["secret", "set", name, "--file", &file.to_string_lossy()]);
@@ -212,7 +212,7 @@ impl Cluster {
 
     /// Waits until the address answers with this status, and returns the answer.
     #[track_caller]
-    pub(crate) fn wait_for_status(&self, url: &str, status: u16) -> Answer {
+    pub fn wait_for_status(&self, url: &str, status: u16) -> Answer {
         wait_for(&format!("{url} answers {status}"), PATIENCE, || {
             let answer = self.client.get(url).ok()?;
             (answer.status == status).then_some(answer)
@@ -220,13 +220,13 @@ impl Cluster {
     }
 
     /// What a component has logged.
-    pub(crate) fn log(&self, name: &str) -> String {
+    pub fn log(&self, name: &str) -> String {
         let file = self.path().join(name).join("logs").join(format!("{name}.log"));
         std::fs::read_to_string(file).unwrap_or_default()
     }
 
     /// A file beside the environment, for the test's own use.
-    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+    pub fn scratch(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -270,7 +270,7 @@ impl Drop for Cluster {
 
 /// Sends a signal to a process.
 #[track_caller]
-pub(crate) fn send_signal(pid: u32, signal: Signal) {
+pub fn send_signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(Pid::from_raw)
@@ -279,14 +279,14 @@ pub(crate) fn send_signal(pid: u32, signal: Signal) {
 }
 
 /// Whether a process runs; one that has ended and is not yet taken away does not.
-pub(crate) fn is_alive(pid: u32) -> bool {
+pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }
 
 /// The binary under test.
-pub(crate) fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     let from_environment = std::env::var_os("TENON_BINARY").map(PathBuf::from);
     let binary = from_environment.unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR"))

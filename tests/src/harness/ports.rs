@@ -8,9 +8,9 @@ use rustix::fs::{FlockOperation, flock};
 
 /// A range of ports that no other test has, as long as this lives.
 #[derive(Debug)]
-pub(crate) struct PortRange {
+pub(super) struct PortRange {
     /// What goes to `--port-base`.
-    pub(crate) base: u16,
+    pub(super) base: u16,
     _lock: File,
 }
 
@@ -20,7 +20,7 @@ const RANGES: u16 = 90;
 
 impl PortRange {
     /// Takes a free range below the ephemeral ports: a file lock keeps other tests out, a look keeps out what else runs.
-    pub(crate) fn take() -> Self {
+    pub(super) fn take() -> Self {
         for index in 0..RANGES {
             let base = FIRST + index * STEP;
             let path = PathBuf::from(format!("/tmp/tenon-test-ports-{base}"));

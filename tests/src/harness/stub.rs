@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Answers every request with what the function makes of its first line and body: status and JSON.
 #[derive(Debug)]
-pub(crate) struct Stub {
+pub struct Stub {
     address: String,
     stop: Arc<AtomicBool>,
 }
 
 impl Stub {
-    pub(crate) fn start(answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
+    /// Starts it on a free loopback port.
+    pub fn start(answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
         let address = listener
             .local_addr()
@@ -36,7 +37,8 @@ impl Stub {
         Self { address, stop }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// An address of it.
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }

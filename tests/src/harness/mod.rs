@@ -1,4 +1,12 @@
 //! What every test needs: a cluster, an HTTP client, a record of what was acknowledged.
+//!
+//! Whatever goes wrong in here panics: it is the end of the test.
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the end of a test is a panic, and its output is for a person"
+)]
 
 mod client;
 mod cluster;
@@ -8,18 +16,18 @@ mod postgres;
 mod session;
 mod stub;
 
-pub(crate) use client::{Answer, Client, assert_problem};
-pub(crate) use cluster::{Cluster, ClusterOptions, PATIENCE, is_alive, send_signal};
-pub(crate) use ledger::Ledger;
-pub(crate) use postgres::Postgres;
-pub(crate) use session::Session;
-pub(crate) use stub::Stub;
+pub use client::{Answer, Client, assert_problem};
+pub use cluster::{Cluster, ClusterOptions, PATIENCE, is_alive, send_signal};
+pub use ledger::Ledger;
+pub use postgres::Postgres;
+pub use session::Session;
+pub use stub::Stub;
 
 use std::time::{Duration, Instant};
 
 /// Asks again and again until the answer is what is waited for; panics with `what` when the time is over.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, timeout: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, timeout: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {

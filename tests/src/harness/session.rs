@@ -7,14 +7,14 @@ use super::cluster::Cluster;
 
 /// A user's session through the dashboard.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
+pub struct Session<'a> {
     cluster: &'a Cluster,
     cookie: String,
 }
 
 impl<'a> Session<'a> {
     /// Logs the first administrator in.
-    pub(crate) fn of_admin(cluster: &'a Cluster) -> Self {
+    pub fn of_admin(cluster: &'a Cluster) -> Self {
         let password = std::fs::read_to_string(cluster.path().join("secrets/admin-password")).unwrap();
         let client = cluster.client.with_header("x-tenon-dashboard", "1");
         let login = json!({"user": "admin", "password": password.trim()});
@@ -32,7 +32,7 @@ impl<'a> Session<'a> {
 
     /// Calls the API; `version` is what `If-Match` says.
     #[track_caller]
-    pub(crate) fn call(&self, method: &str, path: &str, body: &Value, version: Option<u64>) -> Answer {
+    pub fn call(&self, method: &str, path: &str, body: &Value, version: Option<u64>) -> Answer {
         let client = self.cluster.client.with_header("x-tenon-dashboard", "1");
         let client = client.with_header("cookie", &self.cookie);
         let client = match version {

@@ -7,13 +7,14 @@ use std::sync::Mutex;
 
 /// A file of acknowledgements, each on disk before the next request is sent.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     path: PathBuf,
     file: Mutex<File>,
 }
 
 impl Ledger {
-    pub(crate) fn create(path: &Path) -> Self {
+    /// A new ledger in this file, which must not be there yet.
+    pub fn create(path: &Path) -> Self {
         let file = OpenOptions::new()
             .create_new(true)
             .append(true)
@@ -26,14 +27,14 @@ impl Ledger {
     }
 
     /// Writes down that this id was acknowledged.
-    pub(crate) fn acknowledged(&self, id: &str) {
+    pub fn acknowledged(&self, id: &str) {
         let mut file = self.file.lock().expect("no test thread panics while it writes");
         writeln!(file, "{id}").expect("the ledger can be written");
         file.sync_data().expect("the ledger can be flushed");
     }
 
     /// Everything that was acknowledged.
-    pub(crate) fn read(&self) -> Vec<String> {
+    pub fn read(&self) -> Vec<String> {
         let file = File::open(&self.path).expect("the ledger can be read");
         BufReader::new(file)
             .lines()
