@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tenon_manifest::{ManifestFile, locate};
-use tenon_model::InstanceId;
+use tenon_model::{InstanceId, Revision};
 use tenon_protocol::control::ApplyRequest;
 use tenon_store::{Lease, Store};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aside::aside;
@@ -27,6 +28,32 @@ const QUIET_WITHIN: Duration = Duration::from_secs(1);
 /// How often the folder is read although nothing told that it changed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a server without any object waits for another one that applies the folder. That one may fail at it.
+const ELSEWHERE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How far the first look at the folder is. A server waits for it before it is ready: a cluster that has just been made must
+/// not say that its channels are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstLook {
+    /// Nobody is known to have looked.
+    Due,
+    /// Another server has held the lease since then, so the look is its business.
+    Elsewhere(Instant),
+    /// What this server found is in the store, from this revision on.
+    Done(Revision),
+}
+
+impl FirstLook {
+    /// Whether a server at this revision serves what was in the folder when it started.
+    pub(crate) fn is_in_force(self, revision: Revision) -> bool {
+        match self {
+            Self::Due => false,
+            Self::Elsewhere(since) => revision > Revision(0) || since.elapsed() >= ELSEWHERE_WITHIN,
+            Self::Done(from) => revision >= from,
+        }
+    }
+}
+
 /// Applies a folder of manifests.
 #[derive(Debug)]
 pub(crate) struct ManifestsFolder {
@@ -38,6 +65,8 @@ pub(crate) struct ManifestsFolder {
     pub(crate) instance: InstanceId,
     /// The folder's cluster-wide name: servers that share a folder share its lease.
     pub(crate) lease_name: String,
+    /// Told how far the first look is.
+    pub(crate) first_look: watch::Sender<FirstLook>,
 }
 
 impl ManifestsFolder {
@@ -57,13 +86,7 @@ impl ManifestsFolder {
             lease = self.hold(lease).await;
             due |= lease.is_some() && !held_before;
             if due && lease.is_some() {
-                due = false;
-                if let Some(files) = self.read().await
-                    && let Err(error) = self.apply(files).await
-                {
-                    tracing::warn!(%error, "manifests/ was not applied; it is tried again");
-                    due = true;
-                }
+                due = !self.look().await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -80,6 +103,30 @@ impl ManifestsFolder {
         }
     }
 
+    /// Applies what is in the folder; false if that has to be tried again.
+    async fn look(&self) -> bool {
+        let applied = match self.read().await {
+            Some(files) => self.apply(files).await,
+            None => Ok(Revision(0)),
+        };
+        match applied {
+            Ok(revision) => {
+                self.first_look.send_if_modified(|look| {
+                    let is_first = !matches!(look, FirstLook::Done(_));
+                    if is_first {
+                        *look = FirstLook::Done(revision);
+                    }
+                    is_first
+                });
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "manifests/ was not applied; it is tried again");
+                false
+            }
+        }
+    }
+
     fn store(&self) -> &Store {
         &self.writer.store
     }
@@ -93,10 +140,23 @@ impl ManifestsFolder {
                     .await
             }
         };
-        held.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the lease for the manifests can't be had");
-            None
-        })
+        match held {
+            Ok(Some(lease)) => Some(lease),
+            Ok(None) => {
+                self.first_look.send_if_modified(|look| {
+                    let is_due = *look == FirstLook::Due;
+                    if is_due {
+                        *look = FirstLook::Elsewhere(Instant::now());
+                    }
+                    is_due
+                });
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the lease for the manifests can't be had");
+                None
+            }
+        }
     }
 
     /// The files; none if the folder can't be read, which must not look like one from which all files were taken away.
@@ -110,8 +170,9 @@ impl ManifestsFolder {
             .ok()
     }
 
-    /// Applies the files. Mistakes in them are logged and done with; what the store could not do comes back.
-    async fn apply(&self, files: Vec<ManifestFile>) -> Result<(), WriteError> {
+    /// Applies the files; gives the revision from which on they are in force, 0 if nothing had to be done. Mistakes in them are
+    /// logged and done with; what the store could not do comes back.
+    async fn apply(&self, files: Vec<ManifestFile>) -> Result<Revision, WriteError> {
         let catalog = Arc::clone(&self.writer.catalog);
         let (files, problems, objects) = aside(move || {
             let problems = tenon_manifest::validate(&files, &catalog);
@@ -123,7 +184,7 @@ impl ManifestsFolder {
             for problem in problems {
                 tracing::error!("{problem}; nothing of manifests/ was applied");
             }
-            return Ok(());
+            return Ok(Revision(0));
         }
         // A file that is gone is among those that own objects, so its objects go.
         let owned_before = self.writer.owners().await?;
@@ -131,7 +192,7 @@ impl ManifestsFolder {
         let prune_manifests: Vec<String> = owned_before.into_iter().chain(owned_now).collect();
         if prune_manifests.is_empty() {
             // To the planner no names mean every object, also those that no file ever had.
-            return Ok(());
+            return Ok(Revision(0));
         }
         let request = ApplyRequest {
             objects,
@@ -140,7 +201,7 @@ impl ManifestsFolder {
             wait_ms: None,
         };
         let applied = match self.writer.apply(request, "manifests/").await {
-            Ok(reply) if reply.plan.changes.is_empty() => Ok(()),
+            Ok(reply) if reply.plan.changes.is_empty() => Ok(reply.revision),
             Ok(reply) => {
                 let count = reply.plan.changes.len();
                 tracing::info!(
@@ -148,14 +209,14 @@ impl ManifestsFolder {
                     count,
                     "manifests/ was applied: {count} objects changed"
                 );
-                Ok(())
+                Ok(reply.revision)
             }
             Err(WriteError::Objects(problems)) => {
                 for problem in problems {
                     let problem = locate(&files, &problem.to_field_problem());
                     tracing::error!("{problem}; nothing of manifests/ was applied");
                 }
-                Ok(())
+                Ok(Revision(0))
             }
             Err(error) => Err(error),
         };
@@ -191,15 +252,20 @@ mod tests {
     use crate::object_writer::tests::writer;
     use crate::snapshot::tests::{World, channel};
 
+    fn folder(world: &World) -> ManifestsFolder {
+        ManifestsFolder {
+            folder: world.dir.path().join("manifests"),
+            writer: writer(world, tenon_connectors::connectors()),
+            instance: InstanceId::generate(&SystemRandom),
+            lease_name: "a folder".to_owned(),
+            first_look: watch::Sender::new(FirstLook::Due),
+        }
+    }
+
     #[tokio::test]
     async fn an_empty_folder_takes_nothing_away() {
         let world = World::new();
-        let folder = ManifestsFolder {
-            folder: world.dir.path().join("manifests"),
-            writer: writer(&world, tenon_connectors::connectors()),
-            instance: InstanceId::generate(&SystemRandom),
-            lease_name: "a folder".to_owned(),
-        };
+        let folder = folder(&world);
         let by_hand = ManifestObject {
             kind: "rest-channel".to_owned(),
             name: "by-hand".parse().unwrap(),
@@ -210,5 +276,31 @@ mod tests {
         folder.apply(Vec::new()).await.unwrap();
         let key = ObjectKey::new("rest-channel", "by-hand".parse().unwrap());
         assert!(world.store.object(&key).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn the_first_look_is_done_when_the_folder_is_in_the_store_and_is_the_business_of_one_server() {
+        let world = World::new();
+        let (holder, other) = (folder(&world), folder(&world));
+        std::fs::create_dir_all(&holder.folder).unwrap();
+        std::fs::write(
+            holder.folder.join("a.yaml"),
+            "rest-channel:\n  - name: one\n    path: /one\n    service: a.b\n",
+        )
+        .unwrap();
+        let lease = holder.hold(None).await;
+        assert!(lease.is_some());
+        assert_eq!(*holder.first_look.borrow(), FirstLook::Due);
+        assert!(other.hold(None).await.is_none());
+        let elsewhere = *other.first_look.borrow();
+        assert!(!elsewhere.is_in_force(Revision(0)), "{elsewhere:?}");
+
+        assert!(holder.look().await);
+        let revision = world.store.objects().await.unwrap().revision;
+        assert!(revision > Revision(0));
+        let done = *holder.first_look.borrow();
+        assert_eq!(done, FirstLook::Done(revision));
+        assert!(!done.is_in_force(Revision(0)) && done.is_in_force(revision));
+        assert!(elsewhere.is_in_force(revision));
     }
 }

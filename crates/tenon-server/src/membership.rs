@@ -1,5 +1,6 @@
 //! How the server is, and telling the cluster so once a second.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::manifests_folder::FirstLook;
 use crate::services::Services;
 use crate::snapshot::SnapshotCell;
 
@@ -81,6 +83,9 @@ pub(crate) struct ServerHealth {
     snapshot: Arc<SnapshotCell>,
     services: Services,
     revision: watch::Receiver<Option<Revision>>,
+    first_look: watch::Receiver<FirstLook>,
+    /// Whether the first look has been in force: what comes later is a change like any other.
+    has_manifests: AtomicBool,
     draining: CancellationToken,
     last_beat: Mutex<Option<Instant>>,
 }
@@ -92,12 +97,15 @@ impl ServerHealth {
         snapshot: Arc<SnapshotCell>,
         services: Services,
         revision: watch::Receiver<Option<Revision>>,
+        first_look: watch::Receiver<FirstLook>,
     ) -> Arc<Self> {
         Arc::new(Self {
             presence,
             snapshot,
             services,
             revision,
+            first_look,
+            has_manifests: AtomicBool::new(false),
             draining: CancellationToken::new(),
             last_beat: Mutex::default(),
         })
@@ -121,6 +129,19 @@ impl ServerHealth {
     /// Whether objects and services were loaded once: from then on the server can serve, with or without the store.
     pub(crate) fn is_loaded(&self) -> bool {
         self.revision.borrow().is_some() && self.services.status().loaded
+    }
+
+    /// Whether objects are loaded, those of `manifests/` among them: from then on what is not there does not exist.
+    pub(crate) fn knows_objects(&self) -> bool {
+        let Some(revision) = *self.revision.borrow() else {
+            return false;
+        };
+        if self.has_manifests.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_in_force = self.first_look.borrow().is_in_force(revision);
+        self.has_manifests.fetch_or(is_in_force, Ordering::Relaxed);
+        is_in_force
     }
 
     /// Whether the server knows what there is, so that it can answer for the cluster. Services that can't be loaded are known
@@ -162,6 +183,7 @@ impl ServerHealth {
     pub(crate) async fn beat(self: Arc<Self>, store: Store, stop: CancellationToken) {
         let mut revision = self.revision.clone();
         let mut services = self.services.changes();
+        let mut first_look = self.first_look.clone();
         let mut told_draining = false;
         loop {
             match store.heartbeat(self.member()).await {
@@ -173,6 +195,7 @@ impl ServerHealth {
                 () = tokio::time::sleep(BEAT_EVERY) => {}
                 Ok(()) = revision.changed() => {}
                 Ok(()) = services.changed() => {}
+                Ok(()) = first_look.changed() => {}
                 () = self.drains(), if !told_draining => told_draining = true,
             }
         }
@@ -217,6 +240,7 @@ impl ServerHealth {
         let revision = *self.revision.borrow();
         vec![
             check("objects", revision.is_some(), self.objects_detail(revision)),
+            self.manifests_check(),
             check("services", services.ready, services.detail),
             check(
                 "store",
@@ -233,6 +257,16 @@ impl ServerHealth {
 }
 
 impl ServerHealth {
+    fn manifests_check(&self) -> HealthCheck {
+        let ok = self.knows_objects();
+        let detail = if ok { "" } else { "being applied for the first time" };
+        HealthCheck {
+            name: "manifests".to_owned(),
+            ok,
+            detail: detail.to_owned(),
+        }
+    }
+
     /// Objects that can't be used do not keep a server from serving the others; here they are told.
     fn objects_detail(&self, revision: Option<Revision>) -> String {
         let Some(revision) = revision else {

@@ -18,7 +18,7 @@ use crate::control::{Api, routes};
 use crate::host::{Host, HostParts};
 use crate::invoke::Invoker;
 use crate::jobs::RunExecutor;
-use crate::manifests_folder::ManifestsFolder;
+use crate::manifests_folder::{FirstLook, ManifestsFolder};
 use crate::membership::ServerHealth;
 use crate::metrics::Metrics;
 use crate::object_writer::ObjectWriter;
@@ -53,6 +53,7 @@ struct Server {
     api: Arc<Api>,
     host: Arc<Host>,
     revision: watch::Sender<Option<Revision>>,
+    first_look: watch::Sender<FirstLook>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     meters: Arc<Meters>,
@@ -110,12 +111,19 @@ impl Server {
         host.attach(writer.clone());
         let (name, instance) = (parts.presence.name.clone(), parts.presence.instance.clone());
         let (revision, revisions) = watch::channel(None);
+        let (first_look, first_looks) = watch::channel(FirstLook::Due);
         let lifetime = settings.invoke.session_lifetime;
         let openapi = OpenApi::new(Arc::clone(&snapshot), services.clone(), settings.openapi.clone());
         let api = Arc::new(Api {
             cluster: parts.cluster,
             users: Users::new(parts.store.clone(), Arc::clone(&parts.random), lifetime),
-            health: ServerHealth::new(parts.presence, Arc::clone(&snapshot), services.clone(), revisions),
+            health: ServerHealth::new(
+                parts.presence,
+                Arc::clone(&snapshot),
+                services.clone(),
+                revisions,
+                first_looks,
+            ),
             store: parts.store,
             catalog: parts.catalog,
             snapshot,
@@ -131,6 +139,7 @@ impl Server {
             api,
             host,
             revision,
+            first_look,
             metrics,
             clock,
             meters: Arc::new(meters),
@@ -207,18 +216,19 @@ impl Server {
             folder,
             writer: self.api.writer.clone(),
             instance: self.instance.clone(),
+            first_look: self.first_look.clone(),
         }
     }
 
     fn plane(&self) -> Arc<DataPlane> {
-        let (health, revision) = (Arc::clone(&self.api.health), self.revision.subscribe());
-        let draining = Arc::clone(&self.api.health);
+        let health = Arc::clone(&self.api.health);
+        let (loading, draining) = (Arc::clone(&health), Arc::clone(&health));
         Arc::new(DataPlane {
             snapshot: Arc::clone(&self.api.snapshot),
             invoker: Arc::clone(&self.api.invoker),
             openapi: Arc::clone(&self.api.openapi),
             ready: Arc::new(move || health.is_ready()),
-            loaded: Arc::new(move || revision.borrow().is_some()),
+            loaded: Arc::new(move || loading.knows_objects()),
             draining: Arc::new(move || draining.is_draining()),
             random: Arc::clone(&self.api.random),
             store: self.api.store.clone(),
