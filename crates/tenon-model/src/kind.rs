@@ -19,6 +19,8 @@ pub enum KindGroup {
     Security,
     /// When something runs.
     Schedule,
+    /// How requests reach servers.
+    LoadBalancer,
 }
 
 /// The struct that describes a kind: its fields are the object's fields, their docs the documentation, their serde defaults
@@ -33,6 +35,8 @@ pub trait KindConfig: Serialize + DeserializeOwned + JsonSchema + 'static {
     const TITLE: &'static str;
     /// What it is for.
     const GROUP: KindGroup;
+    /// The only name that an object of this kind can have; none if any name will do.
+    const ONLY_NAME: Option<&'static str> = None;
 
     /// Rules beyond types: ranges, combinations, syntax. Called after the body was read successfully.
     fn check(&self) -> Vec<FieldProblem> {
@@ -78,6 +82,8 @@ pub struct Kind {
     pub title: &'static str,
     /// What it is for.
     pub group: KindGroup,
+    /// The only name that an object of this kind can have; none if any name will do.
+    pub only_name: Option<&'static str>,
     /// JSON Schema (2020-12) of the body, without the name.
     pub schema: Value,
     /// Fields that hold secrets, as dotted paths; `list[]` stands for each item of a list, `map.*` for each value of a map.
@@ -101,6 +107,7 @@ impl Kind {
             name: T::NAME,
             title: T::TITLE,
             group: T::GROUP,
+            only_name: T::ONLY_NAME,
             secret_fields: Vec::new(),
             reference_fields: Vec::new(),
             service_fields: Vec::new(),
@@ -120,6 +127,16 @@ impl Kind {
     /// Checks a body.
     pub fn check(&self, body: &Value) -> Vec<FieldProblem> {
         self.normalize(body).err().unwrap_or_default()
+    }
+
+    /// What is wrong with the name of an object of this kind.
+    pub fn check_name(&self, name: &str) -> Option<FieldProblem> {
+        let only = self.only_name.filter(|only| *only != name)?;
+        let message = format!(
+            "there is one object of the kind {}, and its name is '{only}'",
+            self.name
+        );
+        Some(FieldProblem::new("name", message))
     }
 
     fn collect_marks(&mut self, schema: &Value, path: &str) {

@@ -6,6 +6,7 @@ use tenon_model::Catalog;
 pub(crate) fn catalog() -> Catalog {
     let kinds = [
         tenon_connectors::kinds(),
+        tenon_balancer::kinds(),
         tenon_scheduler::kinds(),
         tenon_server::kinds(),
     ];

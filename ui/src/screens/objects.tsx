@@ -14,6 +14,7 @@ const GROUPS: [KindGroup, string][] = [
   ["outgoing", "Outgoing"],
   ["security", "Security"],
   ["schedule", "Schedule"],
+  ["load-balancer", "Load balancer"],
 ];
 
 export function ObjectsScreen({ kind }: { kind?: string }) {

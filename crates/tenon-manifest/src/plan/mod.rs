@@ -122,7 +122,8 @@ pub(crate) fn rank(catalog: &Catalog, kind: &str) -> u8 {
         Some(KindGroup::Outgoing) => 1,
         Some(KindGroup::Channel) => 2,
         Some(KindGroup::Schedule) => 3,
-        None => 4,
+        Some(KindGroup::LoadBalancer) => 4,
+        None => 5,
     }
 }
 
@@ -167,6 +168,10 @@ impl<'a> Planner<'a> {
             self.refuse(&key, FieldProblem::new("", message));
             return;
         };
+        if let Some(problem) = kind.check_name(key.name.as_str()) {
+            self.refuse(&key, problem);
+            return;
+        }
         let old = self.current.get(&key).copied();
         match self.usable(kind, &wanted.body, old) {
             Ok((body, resolved)) => {

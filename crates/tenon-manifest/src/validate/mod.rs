@@ -32,6 +32,9 @@ pub fn validate(files: &[ManifestFile], catalog: &Catalog) -> Vec<ManifestProble
                 seen.insert(&object.key, place);
             }
             if let Some(kind) = catalog.get(&object.key.kind) {
+                kind.check_name(object.key.name.as_str())
+                    .into_iter()
+                    .for_each(&mut refuse);
                 check_fields(kind, &object.body).into_iter().for_each(refuse);
             }
         }

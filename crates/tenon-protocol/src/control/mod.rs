@@ -3,6 +3,7 @@
 //! To add an endpoint, add it to one of the files of this folder with [`endpoint!`] and to [`ENDPOINTS`]; a server must then
 //! route it (a test holds that), and the typed client and the OpenAPI document have it.
 
+mod balancer;
 mod channels;
 mod cluster;
 mod deployments;
@@ -14,6 +15,11 @@ mod openapi;
 mod security;
 mod services;
 
+pub use balancer::{
+    BalancedServer, BalancedState, BalancerConfiguration, BalancerPath, BalancerReport, BalancerState, BalancerTraffic,
+    ConfigurationPart, ConfigurationProblem, ConfigurationQuery, GetBalancerConfiguration, ListBalancers,
+    ReportBalancer, RuleCount, ServedCertificate,
+};
 pub use channels::GetOpenApi;
 pub use cluster::{
     AnnounceMember, ClusterStatus, ComponentStatus, GetStatus, HealthCheck, HealthReport, ListMembers, MemberPath,

@@ -31,6 +31,9 @@ pub struct KindDescription {
     pub title: String,
     /// What it is for.
     pub group: KindGroup,
+    /// The only name that an object of this kind can have; none if any name will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_name: Option<String>,
     /// JSON Schema of the fields.
     pub schema: Value,
 }

@@ -28,6 +28,7 @@ async fn kinds(call: ApiCall<ListKinds>) -> Result<Page<KindDescription>, Proble
         name: kind.name.to_owned(),
         title: kind.title.to_owned(),
         group: kind.group,
+        only_name: kind.only_name.map(str::to_owned),
         schema: kind.schema.clone(),
     });
     Ok(Page {

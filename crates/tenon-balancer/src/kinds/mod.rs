@@ -1,0 +1,32 @@
+//! The kinds of objects that configure the load balancer: `balancer`, `balancer-certificate`, `balancer-rule`.
+//!
+//! What is here is what users write and what can be said about it without running anything. How it is put into force is
+//! decided where it is used: rules and limits in `shaping`, certificates in `tls`, servers in `upstream`.
+
+mod balancer;
+mod certificate;
+mod checks;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use tenon_model::Kind;
+
+pub use balancer::{
+    Algorithm, BalancerConfig, ClientCertificates, EjectionConfig, OperatorState, ProxyProtocol, RedirectToHttps,
+    ServerConfig, TlsConfig, TlsVersion,
+};
+pub use certificate::CertificateConfig;
+pub use rule::{
+    ActionConfig, ConcurrencyAction, DenyAction, LimitsAction, RateLimitAction, RedirectAction, RuleAction, RuleConfig,
+    RuleMatch, RuleMethod, SetHeaderAction, TimeUnit,
+};
+
+/// The kinds of objects that live here.
+pub fn kinds() -> Vec<Kind> {
+    vec![
+        Kind::of::<BalancerConfig>(),
+        Kind::of::<CertificateConfig>(),
+        Kind::of::<RuleConfig>(),
+    ]
+}
