@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::Header;
+use tenon_model::{Network, believed_forwarded, believed_forwarded_for};
 
 use super::fields::{Connection, Field, field, is_token, length};
 use super::refusal::Refusal;
@@ -88,6 +89,8 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) scheme: &'a str,
     /// Whether what the peer says of the client is believed.
     pub(crate) trusted: bool,
+    /// Whose word is believed: of a list of addresses, what stands behind the last one that is not of these.
+    pub(crate) networks: &'a [Network],
     /// The correlation id, unless a trusted peer gives one.
     pub(crate) cid: &'a str,
     /// What stands for a missing `Host` of HTTP/1.0.
@@ -350,13 +353,15 @@ fn write_forwarding(
             .iter()
             .zip(kinds)
             .filter(move |(_, kind)| forwarding.trusted && **kind == wanted)
-            .map(|(header, _)| header.value)
+            // A value that is no text is as good as an address that is hidden.
+            .map(|(header, _)| std::str::from_utf8(header.value).unwrap_or("unknown"))
     };
+    let is_trusted = |address| forwarding.networks.iter().any(|network| network.contains(address));
     let peer = forwarding.peer.as_bytes();
     let scheme = forwarding.scheme.as_bytes();
     out.extend_from_slice(b"x-forwarded-for: ");
-    for value in given(Field::ForwardedFor) {
-        put(out, &[value, b", "]);
+    for element in believed_forwarded_for(given(Field::ForwardedFor), is_trusted) {
+        put(out, &[element.as_bytes(), b", "]);
     }
     put(out, &[peer, b"\r\n"]);
     if given(Field::ForwardedProto).next().is_none() {
@@ -366,8 +371,8 @@ fn write_forwarding(
         put(out, &[b"x-forwarded-host: ", host, b"\r\n"]);
     }
     out.extend_from_slice(b"forwarded: ");
-    for value in given(Field::Forwarded) {
-        put(out, &[value, b", "]);
+    for element in believed_forwarded(given(Field::Forwarded), is_trusted) {
+        put(out, &[element.as_bytes(), b", "]);
     }
     put(out, &[b"for=", forwarding.peer_node.as_bytes(), b";proto=", scheme]);
     if !host.is_empty() {

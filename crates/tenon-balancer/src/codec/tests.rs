@@ -10,6 +10,7 @@ fn forwarding() -> Forwarding<'static> {
         peer_node: "127.0.0.1",
         scheme: "http",
         trusted: false,
+        networks: &[],
         cid: "c",
         own_host: "own",
     }

@@ -164,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             peer_node: &self.peer.node,
             scheme: "http",
             trusted: self.peer.trusted,
+            networks: &worker.shared.trusted,
             cid: self.cid.as_str(),
             own_host: &worker.shared.own_host,
         };

@@ -53,12 +53,12 @@ async fn a_trusted_peer_is_believed_and_added() {
     let cluster = Cluster::start(1, settings).await;
     let seen = head(
         &cluster,
-        "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 8.8.8.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop\r\n\
-         Forwarded: for=9.9.9.9\r\nX-Tenon-Cid: abc\r\nX-Real-IP: 9.9.9.9\r\n",
+        "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 8.8.8.8, 127.0.0.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop\r\n\
+         Forwarded: for=7.7.7.7, for=9.9.9.9\r\nX-Tenon-Cid: abc\r\nX-Real-IP: 9.9.9.9\r\n",
     )
     .await;
     for there in [
-        "x-forwarded-for: 9.9.9.9, 8.8.8.8, 127.0.0.1\r\n",
+        "x-forwarded-for: 8.8.8.8, 127.0.0.7, 127.0.0.1\r\n",
         "x-forwarded-proto: https\r\n",
         "x-forwarded-host: shop\r\n",
         "forwarded: for=9.9.9.9, for=127.0.0.1;",

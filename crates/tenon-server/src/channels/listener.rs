@@ -77,6 +77,7 @@ impl DataListener {
         let tasks = TaskTracker::new();
         let graceful = GracefulShutdown::new();
         let connections = Arc::new(Semaphore::new(settings.connections_max));
+        let trusted: Arc<[Network]> = settings.trusted.clone().into();
         loop {
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
                 break;
@@ -87,7 +88,7 @@ impl DataListener {
                     self.open();
                     continue;
                 }
-                accepted = self.accept(&settings.trusted) => accepted,
+                accepted = self.accept(&trusted) => accepted,
             };
             let (stream, origin) = match accepted {
                 Ok(accepted) => accepted,
@@ -119,7 +120,7 @@ impl DataListener {
         }
     }
 
-    async fn accept(&self, trusted: &[Network]) -> io::Result<(Box<dyn Stream>, Origin)> {
+    async fn accept(&self, trusted: &Arc<[Network]>) -> io::Result<(Box<dyn Stream>, Origin)> {
         let unix = async {
             match &self.unix {
                 Some(unix) => unix.accept().await,

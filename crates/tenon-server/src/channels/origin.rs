@@ -1,27 +1,29 @@
 //! Where a connection comes from, and whose word about the client is believed.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::HeaderMap;
-use tenon_model::Network;
+use http::header::FORWARDED;
+use tenon_model::{Network, address_of, address_of_forwarded, believed_forwarded, believed_forwarded_for};
 
 /// Where a connection comes from.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// The load balancer of this host: what it says of the client is believed.
     Balancer,
-    /// A proxy at this address that is believed as well.
-    Proxy(String),
+    /// A proxy at this address, believed as well, and the networks that are.
+    Proxy(IpAddr, Arc<[Network]>),
     /// Somebody at this address.
     Direct(String),
 }
 
 impl Origin {
     /// Who is at an address, given the networks that are believed.
-    pub(super) fn of(address: IpAddr, trusted: &[Network]) -> Self {
+    pub(super) fn of(address: IpAddr, trusted: &Arc<[Network]>) -> Self {
         let address = address.to_canonical();
         if trusted.iter().any(|network| network.contains(address)) {
-            Self::Proxy(address.to_string())
+            Self::Proxy(address, Arc::clone(trusted))
         } else {
             Self::Direct(address.to_string())
         }
@@ -35,15 +37,72 @@ impl Origin {
     /// The client's address.
     pub(super) fn client(&self, headers: &HeaderMap) -> String {
         match self {
-            Self::Balancer => forwarded_for(headers).unwrap_or_default(),
-            Self::Proxy(address) => forwarded_for(headers).unwrap_or_else(|| address.clone()),
+            Self::Balancer => first_forwarded_for(headers).unwrap_or_default(),
+            Self::Proxy(address, trusted) => forwarded(headers, trusted).unwrap_or(*address).to_string(),
             Self::Direct(address) => address.clone(),
         }
     }
 }
 
-/// The client as the load balancer saw it: the first address of `X-Forwarded-For`.
-fn forwarded_for(headers: &HeaderMap) -> Option<String> {
+/// The client as our load balancer saw it: it passes on what can be believed, and nothing else.
+fn first_forwarded_for(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("x-forwarded-for")?.to_str().ok()?;
-    Some(value.split(',').next()?.trim().to_owned())
+    let first = value.split(',').next()?;
+    Some(address_of(first).map_or_else(|| first.trim().to_owned(), |address| address.to_string()))
+}
+
+/// The client as a trusted proxy says it, by `X-Forwarded-For` or, where there is none, by `Forwarded`.
+fn forwarded(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
+    // A value that is no text is as good as an address that is hidden.
+    let values = |name| {
+        let all = headers.get_all(name).iter();
+        all.map(|value| value.to_str().unwrap_or("unknown"))
+    };
+    if headers.contains_key("x-forwarded-for") {
+        let list = believed_forwarded_for(values("x-forwarded-for"), is_trusted);
+        return list.into_iter().find_map(address_of);
+    }
+    let list = believed_forwarded(values(FORWARDED.as_str()), is_trusted);
+    list.into_iter().find_map(address_of_forwarded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let trusted: Arc<[Network]> = ["10.0.0.0/8".parse().unwrap()].into();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        Origin::of(address.parse().unwrap(), &trusted).client(&map)
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_as_far_as_it_knows() {
+        let xff = "x-forwarded-for";
+        for (address, headers, expected) in [
+            ("192.0.2.9", vec![(xff, "6.6.6.6")], "192.0.2.9"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec![(xff, "192.0.2.7")], "192.0.2.7"),
+            ("10.0.0.1", vec![(xff, "6.6.6.6, 192.0.2.7")], "192.0.2.7"),
+            ("10.0.0.1", vec![(xff, "6.6.6.6"), (xff, "192.0.2.7")], "192.0.2.7"),
+            ("10.0.0.1", vec![(xff, "192.0.2.7, 10.0.0.2")], "192.0.2.7"),
+            ("10.0.0.1", vec![(xff, "6.6.6.6, unknown, 10.0.0.2")], "10.0.0.2"),
+            (
+                "10.0.0.1",
+                vec![("forwarded", "for=6.6.6.6, for=192.0.2.7")],
+                "192.0.2.7",
+            ),
+            (
+                "10.0.0.1",
+                vec![("forwarded", "for=6.6.6.6"), (xff, "192.0.2.7")],
+                "192.0.2.7",
+            ),
+        ] {
+            assert_eq!(client(address, &headers), expected, "{address} {headers:?}");
+        }
+    }
 }
