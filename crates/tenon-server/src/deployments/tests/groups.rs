@@ -65,11 +65,7 @@ async fn a_folder_with_a_group_file_has_its_own_deployments() {
 
     // Without its folder a group has nothing left.
     std::fs::remove_dir_all(cluster.services_dir().join("crm")).unwrap();
-    let started = Instant::now();
-    while !matches!(server.invoke("crm.version").await, Err(ServiceError::NotFound(_))) {
-        assert!(started.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server.has_no("crm.version").await;
     server.ready().await;
     assert_eq!(server.version().await, "1");
     server.stop().await;
@@ -80,15 +76,8 @@ async fn calls_keep_the_deployments_of_all_groups_that_they_began_with() {
     let cluster = cluster();
     let server = cluster.server("server1");
     server.ready().await;
-    let deployments = server.services.deployments().clone();
-    deployments
-        .deploy(sent(vec![file("front.py", front(1))]))
-        .await
-        .unwrap();
-    deployments
-        .deploy(sent_to("back", vec![file("back.py", back(1))]))
-        .await
-        .unwrap();
+    server.deploy(DEFAULT_GROUP, vec![file("front.py", front(1))]).await;
+    server.deploy("back", vec![file("back.py", back(1))]).await;
     let done = Arc::new(AtomicBool::new(false));
     let mut callers = Vec::new();
     for _ in 0..6 {
@@ -105,14 +94,10 @@ async fn calls_keep_the_deployments_of_all_groups_that_they_began_with() {
         }));
     }
     for version in 2..=5 {
-        let summary = deployments
-            .deploy(sent_to("back", vec![file("back.py", back(version))]))
+        server.deploy("back", vec![file("back.py", back(version))]).await;
+        server
+            .deploy(DEFAULT_GROUP, vec![file("front.py", front(version))])
             .await;
-        assert_eq!(summary.unwrap().state, DeploymentState::Live);
-        deployments
-            .deploy(sent(vec![file("front.py", front(version))]))
-            .await
-            .unwrap();
         server.answers_with("test.front", "after", json!(version)).await;
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -128,10 +113,7 @@ async fn a_name_that_another_group_has_is_refused_with_the_file_that_has_it() {
     let server = cluster.server("server1");
     server.ready().await;
     let deployments = server.services.deployments().clone();
-    deployments
-        .deploy(sent(vec![file("deep/back.py", back(1))]))
-        .await
-        .unwrap();
+    server.deploy(DEFAULT_GROUP, vec![file("deep/back.py", back(1))]).await;
     let other = vec![file("taken.py", back(2)), file("front.py", front(2))];
     let summary = deployments.deploy(sent_to("other", other)).await.unwrap();
     assert_eq!((summary.state, summary.services), (DeploymentState::Live, 1));
@@ -159,22 +141,10 @@ async fn a_group_rolls_back_by_itself_and_what_is_the_same_is_deployed_again_onl
     let server = cluster.server("server1");
     server.ready().await;
     let deployments = server.services.deployments().clone();
-    deployments
-        .deploy(sent(vec![file("front.py", front(1))]))
-        .await
-        .unwrap();
-    let first = deployments
-        .deploy(sent_to("back", vec![file("back.py", back(1))]))
-        .await
-        .unwrap();
-    deployments
-        .deploy(sent_to("back", vec![file("back.py", back(2))]))
-        .await
-        .unwrap();
-    deployments
-        .deploy(sent(vec![file("front.py", front(2))]))
-        .await
-        .unwrap();
+    server.deploy(DEFAULT_GROUP, vec![file("front.py", front(1))]).await;
+    let first = server.deploy("back", vec![file("back.py", back(1))]).await;
+    server.deploy("back", vec![file("back.py", back(2))]).await;
+    server.deploy(DEFAULT_GROUP, vec![file("front.py", front(2))]).await;
     let summary = deployments.roll_back(first.number, "test").await.unwrap();
     assert_eq!((summary.group.as_str(), summary.state), ("back", DeploymentState::Live));
     server.answers_with("test.front", "after", json!(1)).await;

@@ -229,6 +229,22 @@ impl Server {
         }
     }
 
+    /// Waits until there is no such service.
+    async fn has_no(&self, service: &str) {
+        let started = Instant::now();
+        while !matches!(self.invoke(service).await, Err(ServiceError::NotFound(_))) {
+            assert!(started.elapsed() < Duration::from_secs(30), "{service} is still there");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Deploys files of a group, which becomes live.
+    async fn deploy(&self, group: &str, files: Vec<DeploymentFile>) -> DeploymentSummary {
+        let summary = self.services.deployments().deploy(sent_to(group, files)).await.unwrap();
+        assert_eq!(summary.state, DeploymentState::Live, "{summary:?}");
+        summary
+    }
+
     async fn ready(&self) {
         let started = Instant::now();
         while !self.services.status().ready {
