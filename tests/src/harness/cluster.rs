@@ -20,18 +20,24 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub struct ClusterOptions {
     /// How many servers.
     pub servers: u32,
+    /// Further arguments of `quickstart create`.
+    pub create: Vec<String>,
     /// Environment variables of the components.
     pub environment: Vec<(String, String)>,
     /// Whether it is started after it was created.
     pub start: bool,
+    /// The folder in which its temporary directory is made, if not the system's.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
             servers: 1,
+            create: Vec::new(),
             environment: Vec::new(),
             start: true,
+            folder: None,
         }
     }
 }
@@ -56,7 +62,8 @@ impl Cluster {
     pub fn with(options: ClusterOptions) -> Self {
         // Without one, the end of the cluster would panic too.
         binary();
-        let folder = TempDir::with_prefix("tenon-e2e-").expect("a temporary directory can be made");
+        let parent = options.folder.unwrap_or_else(std::env::temp_dir);
+        let folder = TempDir::with_prefix_in("tenon-e2e-", parent).expect("a temporary directory can be made");
         let cluster = Self {
             folder,
             ports: PortRange::take(),
@@ -67,7 +74,8 @@ impl Cluster {
         let mut create = cluster.command(&["quickstart", "create"]);
         create
             .arg(cluster.path())
-            .args(["--servers", &servers, "--port-base", &base]);
+            .args(["--servers", &servers, "--port-base", &base])
+            .args(&options.create);
         let output = create.output().expect("the binary can be run");
         assert!(output.status.success(), "quickstart create failed: {}", text(&output));
         if options.start {
