@@ -1,9 +1,10 @@
 //! A load balancer in front of servers given on the command line, for measuring: `balance LISTEN SERVER...`, where a server is
-//! `host:port` or the path of a Unix socket. `TENON_THREADS` sets the threads, `TENON_ACCESS_LOG=1` logs requests to nowhere.
+//! `host:port` or the path of a Unix socket. `TENON_THREADS` sets the threads, `TENON_ACCESS_LOG=1` logs requests to nowhere,
+//! `TENON_TLS=ADDRESS` listens for HTTPS there, with the PEM files `TENON_CERTIFICATE` and `TENON_PRIVATE_KEY`.
 
 use std::sync::Arc;
 
-use tenon_balancer::{Balancer, Deps, Endpoint, Server, ServerState, Settings, Upstreams};
+use tenon_balancer::{Balancer, CertificateFiles, Deps, Endpoint, Server, ServerState, Settings, Upstreams};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,9 +33,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         access_log,
         ..Settings::default()
     };
+    let mut tls_listeners = Vec::new();
+    let mut default_certificate = None;
+    if let Ok(address) = std::env::var("TENON_TLS") {
+        tls_listeners.push(std::net::TcpListener::bind(address)?);
+        default_certificate = Some(CertificateFiles {
+            certificate: std::env::var("TENON_CERTIFICATE")?.into(),
+            private_key: std::env::var("TENON_PRIVATE_KEY")?.into(),
+        });
+    }
     let (_sender, receiver) = tokio::sync::watch::channel(Upstreams { servers });
     let deps = Deps {
         listeners: vec![std::net::TcpListener::bind(listen)?],
+        tls_listeners,
+        default_certificate,
         servers: receiver,
         random: Arc::new(tenon_model::SystemRandom),
     };

@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{self, AccessLog};
 use crate::counters::Counters;
 use crate::error::BalancerError;
+use crate::front::Entrance;
 use crate::proxy::{Shared, Worker, own_host};
 use crate::settings::Settings;
 use crate::status::Status;
+use crate::tls::{CertificateFiles, Tls, TlsConfiguration};
 use crate::upstream::{Directory, Upstreams};
-use crate::{health, metrics};
+use crate::{health, metrics, tls};
 
 /// What the load balancer is given.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct Deps {
     pub listeners: Vec<std::net::TcpListener>,
     /// The servers, as they change.
     pub servers: watch::Receiver<Upstreams>,
+    /// The same for HTTPS.
+    pub tls_listeners: Vec<std::net::TcpListener>,
+    /// The certificate that is shown where no other is for the host.
+    pub default_certificate: Option<CertificateFiles>,
     /// For correlation ids.
     pub random: Arc<dyn Random>,
 }
@@ -35,7 +41,7 @@ pub struct Deps {
 pub struct Balancer {
     shared: Arc<Shared>,
     counters: Vec<Arc<Counters>>,
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<(std::net::TcpListener, Entrance)>,
     servers: watch::Receiver<Upstreams>,
 }
 
@@ -62,11 +68,14 @@ impl Balancer {
     /// Checks settings and sockets; nothing is accepted yet.
     pub fn new(settings: Settings, deps: Deps) -> Result<Self, BalancerError> {
         let trusted = Network::parse_all(&settings.trusted).map_err(BalancerError::Trusted)?;
-        let Some(first) = deps.listeners.first() else {
+        let listeners: Vec<_> = with(deps.listeners, Entrance::Http)
+            .chain(with(deps.tls_listeners, Entrance::Https))
+            .collect();
+        let Some((first, _)) = listeners.first() else {
             return Err(BalancerError::NoListener);
         };
         let own_host = own_host(first.local_addr().ok());
-        for listener in &deps.listeners {
+        for (listener, _) in &listeners {
             listener.set_nonblocking(true).map_err(BalancerError::Listener)?;
         }
         let threads = match settings.threads {
@@ -74,18 +83,22 @@ impl Balancer {
             threads => threads,
         };
         let directory = Directory::new(settings.health_fall);
+        let tls = Tls::new(settings.http2, deps.default_certificate);
+        tls.apply(&TlsConfiguration::default());
         let shared = Shared {
             settings,
             directory,
             trusted,
             random: deps.random,
             open: AtomicUsize::new(0),
+            tls_open: AtomicUsize::new(0),
+            tls,
             own_host,
         };
         Ok(Self {
             shared: Arc::new(shared),
             counters: (0..threads).map(|_| Arc::default()).collect(),
-            listeners: deps.listeners,
+            listeners,
             servers: deps.servers,
         })
     }
@@ -125,7 +138,10 @@ impl Balancer {
                 threads.into_iter().all(|thread| thread.join().is_ok())
             }
         });
-        health::run(Arc::clone(&self.shared), self.servers, checks).await;
+        tokio::join!(
+            health::run(Arc::clone(&self.shared), self.servers, checks.clone()),
+            tls::follow_files(&self.shared, checks),
+        );
         let joined = drained.await.unwrap_or(false);
         if let Some((make, _, writer)) = log {
             drop(make);
@@ -149,7 +165,7 @@ impl Balancer {
         let listeners = self
             .listeners
             .iter()
-            .map(std::net::TcpListener::try_clone)
+            .map(|(listener, entrance)| Ok((listener.try_clone()?, *entrance)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(BalancerError::Listener)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -160,7 +176,10 @@ impl Balancer {
         let stop = stop.clone();
         let serve = move || {
             let _runtime = runtime.enter();
-            let listeners: Result<Vec<_>, _> = listeners.into_iter().map(TcpListener::from_std).collect();
+            let listeners: std::io::Result<Vec<_>> = listeners
+                .into_iter()
+                .map(|(listener, entrance)| Ok((TcpListener::from_std(listener)?, entrance)))
+                .collect();
             match listeners {
                 Ok(listeners) => runtime.block_on(worker.run(listeners, stop)),
                 Err(error) => tracing::error!(%error, "a listening socket can't be used"),
@@ -171,4 +190,11 @@ impl Balancer {
             .spawn(serve)
             .map_err(BalancerError::Thread)
     }
+}
+
+fn with(
+    listeners: Vec<std::net::TcpListener>,
+    entrance: Entrance,
+) -> impl Iterator<Item = (std::net::TcpListener, Entrance)> {
+    listeners.into_iter().map(move |listener| (listener, entrance))
 }

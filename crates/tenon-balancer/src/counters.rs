@@ -23,6 +23,8 @@ pub(crate) struct Counters {
     pub(crate) connects: AtomicU64,
     pub(crate) upgrades: AtomicU64,
     pub(crate) cut: AtomicU64,
+    pub(crate) tls_handshakes: AtomicU64,
+    pub(crate) tls_failures: AtomicU64,
 }
 
 /// Adds one.

@@ -17,6 +17,7 @@ mod codec;
 mod counters;
 mod error;
 mod follower;
+mod front;
 mod health;
 mod kinds;
 mod metrics;
@@ -25,10 +26,14 @@ mod settings;
 mod status;
 mod upstream;
 
+mod tls;
 pub use balancer::{Balancer, Deps, Handle};
 pub use error::BalancerError;
 pub use follower::{Follower, MemberSource, SourceError};
 pub use kinds::{BalancerConfig, CertificateConfig, OperatorState, RuleConfig, ServerConfig, kinds};
 pub use settings::Settings;
 pub use status::{ServerStatus, Status};
+pub use tls::{
+    CertificateFacts, CertificateFiles, CertificatePem, CertificateSource, CertificateStatus, TlsConfiguration,
+};
 pub use upstream::{Endpoint, Health, Server, ServerState, Upstreams};

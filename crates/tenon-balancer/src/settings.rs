@@ -23,6 +23,12 @@ pub struct Settings {
     pub replay_bytes_max: usize,
     /// Bytes of the buffer that relays bodies; also the limit of a response head.
     pub relay_buffer_bytes: usize,
+    /// How long a TLS handshake may take.
+    pub tls_handshake_timeout: DurationText,
+    /// How often the files of certificates are looked at.
+    pub certificate_check_interval: DurationText,
+    /// Whether HTTP/2 is offered to clients that speak TLS.
+    pub http2: bool,
     /// From the first byte of a head to its last; also from connecting to the first byte.
     pub head_timeout: DurationText,
     /// How long a connection between two requests is kept.
@@ -87,6 +93,9 @@ impl Default for Settings {
             replay_bytes_max: 64 * 1024,
             relay_buffer_bytes: 32 * 1024,
             head_timeout: DurationText::from_secs(10),
+            tls_handshake_timeout: DurationText::from_secs(5),
+            certificate_check_interval: DurationText::from_secs(3),
+            http2: true,
             idle_timeout: DurationText::from_secs(60),
             body_grace: DurationText::from_secs(5),
             body_rate_min_bytes: 500,

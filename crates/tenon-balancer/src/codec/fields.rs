@@ -20,6 +20,8 @@ pub(crate) enum Field {
     /// Other fields by which a proxy says who the client is.
     ForwardedOther,
     Cid,
+    /// What is told of a client's certificate.
+    ClientCertificate,
     /// Other fields of ours, which nobody outside may set.
     Reserved,
     /// A name that some frameworks confuse with one of those, as they read `_` like `-`.
@@ -83,6 +85,8 @@ fn ours(name: &[u8]) -> Field {
     } else if starts("x-tenon-") {
         if name[8..].eq_ignore_ascii_case(b"cid") {
             Field::Cid
+        } else if starts("x-tenon-client-cert-") {
+            Field::ClientCertificate
         } else {
             Field::Reserved
         }

@@ -7,6 +7,7 @@ use tenon_model::{Network, believed_forwarded, believed_forwarded_for};
 
 use super::fields::{Connection, Field, field, is_token, length};
 use super::refusal::Refusal;
+use crate::tls::ClientCertificate;
 
 /// Header fields that are read at most, whatever the settings say.
 const FIELDS_MAX: usize = 128;
@@ -87,6 +88,8 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) peer_node: &'a str,
     /// `http` or `https`.
     pub(crate) scheme: &'a str,
+    /// The certificate that the client showed, verified by us; it stands in place of what a trusted peer says.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
     /// Whether what the peer says of the client is believed.
     pub(crate) trusted: bool,
     /// Whose word is believed: of a list of addresses, what stands behind the last one that is not of these.
@@ -314,6 +317,7 @@ fn write_fields(
             Field::ForwardedOther | Field::Reserved | Field::Cid | Field::ForwardedHost | Field::ForwardedProto => {
                 trusted
             }
+            Field::ClientCertificate => trusted && forwarding.certificate.is_none(),
             _ => false,
         };
         if keep {
@@ -337,8 +341,21 @@ fn write_fields(
     if request.upgrade {
         out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     }
+    if let Some(certificate) = forwarding.certificate {
+        write_certificate(certificate, out);
+    }
     write_forwarding(headers, kinds, facts.host.unwrap_or_default(), forwarding, out);
     out.extend_from_slice(b"\r\n");
+}
+
+fn write_certificate(certificate: &ClientCertificate, out: &mut Vec<u8>) {
+    let fingerprint = certificate.fingerprint.as_bytes();
+    out.extend_from_slice(b"x-tenon-client-cert-verified: 1\r\n");
+    put(out, &[b"x-tenon-client-cert-fingerprint: ", fingerprint, b"\r\n"]);
+    if !certificate.subject.is_empty() {
+        let subject = certificate.subject.as_bytes();
+        put(out, &[b"x-tenon-client-cert-subject: ", subject, b"\r\n"]);
+    }
 }
 
 fn write_forwarding(

@@ -9,6 +9,7 @@ fn forwarding() -> Forwarding<'static> {
         peer: "127.0.0.1",
         peer_node: "127.0.0.1",
         scheme: "http",
+        certificate: None,
         trusted: false,
         networks: &[],
         cid: "c",

@@ -4,12 +4,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use super::answers::{self, Addressee};
 use super::buffer::Buffer;
+use super::client::ClientStream;
 use super::deadline::Deadline;
 use super::linger::linger;
 use super::peer::Peer;
@@ -20,6 +22,8 @@ use crate::counters::count;
 
 /// What a connection with nothing to do keeps for reading.
 const BUFFER_BYTES: usize = 4096;
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub(crate) struct Connection<S> {
@@ -43,8 +47,10 @@ pub(crate) struct Connection<S> {
 pub(crate) enum Next {
     /// The next request may come.
     Keep,
-    /// It ends.
+    /// It ends in order.
     Close,
+    /// It breaks off, so that the client can see that it did not get everything.
+    Cut,
     /// It ends, and the client may be sending still.
     Linger,
 }
@@ -65,7 +71,7 @@ pub(crate) struct Served {
     pub(crate) next: Next,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+impl<S: ClientStream> Connection<S> {
     pub(crate) fn new(worker: Arc<Worker>, client: S, peer: Peer, idle: Arc<AtomicBool>) -> Self {
         let deadline = Deadline::after(worker.shared.settings.head_timeout.0);
         let cid = worker.cid();
@@ -88,15 +94,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let next = match self.next_head().await {
                 Head::Request(request) => self.serve(request).await,
                 Head::Refused(refusal) => self.refuse(refusal).await,
-                Head::Gone => return,
+                Head::Gone => Next::Close,
             };
             match next {
                 Next::Keep => {}
-                Next::Close => return,
+                Next::Close => return self.close().await,
+                Next::Cut => return,
                 Next::Linger => return linger(&mut self.client).await,
             }
             self.buffer.shrink(BUFFER_BYTES);
             self.first = false;
+        }
+    }
+
+    /// Says goodbye where that means something.
+    async fn close(mut self) {
+        if S::SAYS_GOODBYE {
+            // Whether the client still hears it makes no difference.
+            let _ = tokio::time::timeout(GOODBYE, self.client.shutdown()).await;
         }
     }
 
@@ -162,7 +177,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let forwarding = Forwarding {
             peer: &self.peer.address,
             peer_node: &self.peer.node,
-            scheme: "http",
+            scheme: self.peer.scheme,
+            certificate: self.peer.certificate.as_ref(),
             trusted: self.peer.trusted,
             networks: &worker.shared.trusted,
             cid: self.cid.as_str(),
@@ -250,7 +266,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Writes what waits for the client; gives how many bytes that were.
     pub(super) async fn send(&mut self) -> u64 {
         let stall = self.worker.shared.settings.client_stall_timeout.0;
-        let written = tokio::time::timeout(stall, self.client.write_all(&self.out)).await;
+        let writing = async {
+            self.client.write_all(&self.out).await?;
+            self.client.flush().await
+        };
+        let written = tokio::time::timeout(stall, writing).await;
         let bytes = if matches!(written, Ok(Ok(()))) {
             self.out.len()
         } else {

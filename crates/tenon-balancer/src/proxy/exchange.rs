@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::answers::{self, Addressee, Failure, Outcome};
 use super::buffer::Buffer;
+use super::client::ClientStream;
 use super::connection::{Connection, Next, Served};
 use super::pool::ServerConnection;
 use super::relay::{Relay, RelayError, Relayed};
@@ -44,7 +44,7 @@ enum NotReady {
     Gone,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+impl<S: ClientStream> Connection<S> {
     /// Serves one request by a server.
     pub(super) async fn exchange(&mut self, request: &Request) -> Served {
         self.worker.budget.earn();
@@ -389,7 +389,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             bytes: 0,
             server: attempts.last.clone(),
             retries: attempts.again,
-            next: Next::Close,
+            next: Next::Cut,
         }
     }
 }

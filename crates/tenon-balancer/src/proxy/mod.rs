@@ -2,6 +2,7 @@
 
 mod answers;
 mod buffer;
+mod client;
 mod connection;
 mod deadline;
 mod exchange;
@@ -14,5 +15,8 @@ mod tunnel;
 mod upload;
 mod worker;
 
+pub(crate) use client::ClientStream;
+pub(crate) use connection::Connection;
+pub(crate) use peer::Peer;
 pub(crate) use stream::ServerStream;
 pub(crate) use worker::{Shared, Worker, own_host};

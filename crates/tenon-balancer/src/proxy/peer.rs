@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use tenon_model::Network;
 
+use crate::tls::ClientCertificate;
+
 /// A client's address, written out once per connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -11,6 +13,10 @@ pub(crate) struct Peer {
     /// As `Forwarded` wants it: IPv6 in brackets and quotes.
     pub(crate) node: String,
     pub(crate) trusted: bool,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// The certificate that it showed and that was verified.
+    pub(crate) certificate: Option<ClientCertificate>,
 }
 
 impl Peer {
@@ -26,6 +32,8 @@ impl Peer {
             address: text,
             node,
             trusted: trusted.iter().any(|network| network.contains(ip)),
+            scheme: "http",
+            certificate: None,
         }
     }
 }

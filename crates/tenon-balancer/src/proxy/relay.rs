@@ -5,10 +5,10 @@ use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
+use super::client::ClientStream;
 use super::deadline::Deadline;
 use super::stream::ServerStream;
 use super::upload::{Upload, UploadError};
@@ -100,9 +100,11 @@ struct Download {
     bytes: u64,
     progress: bool,
     client_blocks: bool,
+    /// Whether the client's stream may hold back bytes that were written to it.
+    unflushed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
+impl<S: ClientStream> Relay<'_, S> {
     pub(crate) async fn run(mut self, upload: &mut Upload, upstream: &Upstream) -> Result<Relayed, RelayError> {
         let mut died = pin!(upstream.died.notified());
         if upstream.is_silent() {
@@ -128,6 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
             }
             if let Poll::Ready(ended) = self.poll_download(cx, &mut download, uploading || broken) {
                 return Poll::Ready(ended);
+            }
+            if self.client.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(RelayError::Cut));
             }
             if died.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(if download.began {
@@ -249,11 +254,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Relay<'_, S> {
             // An interim answer that went out whole leaves everything open.
             download.began |= download.response.is_some() || download.upgraded || count < out_bytes;
             download.progress = true;
+            download.unflushed = true;
             download.bytes += count as u64;
             let of_out = count.min(out_bytes);
             download.out_sent += of_out;
             download.direct -= count - of_out;
             self.server_buffer.consume(count - of_out);
+        }
+        if download.unflushed {
+            if ready!(Pin::new(&mut *self.client).poll_flush(cx)).is_err() {
+                return Poll::Ready(Err(RelayError::Cut));
+            }
+            download.unflushed = false;
         }
         if download.skip > 0 {
             self.server_buffer.consume(std::mem::take(&mut download.skip));
@@ -381,6 +393,7 @@ impl Download {
             bytes: 0,
             progress: false,
             client_blocks: false,
+            unflushed: false,
         }
     }
 }

@@ -17,6 +17,8 @@ struct Half<'a> {
     buffer: &'a mut Buffer,
     ended: bool,
     closed: bool,
+    /// Whether the stream may hold back bytes that were written to it.
+    unflushed: bool,
 }
 
 impl Half<'_> {
@@ -39,7 +41,11 @@ impl Half<'_> {
                     return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
                 }
                 self.buffer.consume(count);
+                self.unflushed = true;
                 *moved = true;
+            } else if self.unflushed {
+                ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                self.unflushed = false;
             } else if self.ended {
                 ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
                 self.closed = true;
@@ -64,11 +70,13 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         buffer: client_buffer,
         ended: false,
         closed: false,
+        unflushed: false,
     };
     let mut down = Half {
         buffer: server_buffer,
         ended: false,
         closed: false,
+        unflushed: false,
     };
     deadline.set(Instant::now() + idle);
     poll_fn(|cx| {

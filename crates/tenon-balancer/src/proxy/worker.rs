@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::buffer::Buffer;
-use super::connection::Connection;
-use super::peer::Peer;
 use super::pool::Pool;
 use crate::access::AccessLog;
 use crate::counters::{Counters, count};
+use crate::front::{self, Entrance};
 use crate::settings::Settings;
 use crate::upstream::Directory;
 
+use crate::tls::Tls;
 /// What all threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -32,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) open: AtomicUsize,
     /// What stands for a missing `Host` of HTTP/1.0.
     pub(crate) own_host: String,
+    /// Those of them that speak TLS.
+    pub(crate) tls_open: AtomicUsize,
+    pub(crate) tls: Tls,
 }
 
 /// One thread.
@@ -78,13 +81,14 @@ impl Worker {
     }
 
     /// Accepts and serves until `stop`, then drains.
-    pub(crate) async fn run(self: Arc<Self>, listeners: Vec<TcpListener>, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, Entrance)>, stop: CancellationToken) {
         let tracker = TaskTracker::new();
-        for listener in listeners {
+        for (listener, entrance) in listeners {
             let (worker, connections, stop) = (Arc::clone(&self), tracker.clone(), stop.clone());
             tracker.spawn(async move {
                 // Dropping this future closes our copy of the listener.
-                stop.run_until_cancelled(worker.accept(listener, connections)).await;
+                stop.run_until_cancelled(worker.accept(listener, entrance, connections))
+                    .await;
             });
         }
         tracker.close();
@@ -107,7 +111,7 @@ impl Worker {
         self.flush_access();
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, tracker: TaskTracker) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, entrance: Entrance, tracker: TaskTracker) {
         let local = listener.local_addr().ok();
         loop {
             if self.shared.open.load(Ordering::Relaxed) >= self.shared.settings.connections_max {
@@ -115,7 +119,7 @@ impl Worker {
                 continue;
             }
             match listener.accept().await {
-                Ok((stream, address)) => self.begin(stream, address, &tracker),
+                Ok((stream, address)) => self.begin(stream, address, entrance, &tracker),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, listener = ?local, "accepting connections failed; trying again");
@@ -125,19 +129,18 @@ impl Worker {
         }
     }
 
-    fn begin(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, tracker: &TaskTracker) {
+    fn begin(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, entrance: Entrance, tracker: &TaskTracker) {
         if stream.set_nodelay(true).is_err() {
             return;
         }
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         count(&self.counters.accepted);
         let guard = Open(Arc::clone(self));
-        let peer = Peer::new(address, &self.shared.trusted);
         let idle = Arc::new(AtomicBool::new(true));
-        let connection = Connection::new(Arc::clone(self), stream, peer, Arc::clone(&idle));
+        let serving = front::serve(Arc::clone(self), stream, address, entrance, Arc::clone(&idle));
         let task = tracker.spawn(async move {
             let _guard = guard;
-            connection.run().await;
+            serving.await;
         });
         let mut open = lock(&self.open);
         if open.len() == open.capacity() {

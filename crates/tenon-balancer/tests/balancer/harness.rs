@@ -330,6 +330,8 @@ impl Cluster {
         let address = listener.local_addr().unwrap();
         let deps = Deps {
             listeners: vec![listener],
+            tls_listeners: Vec::new(),
+            default_certificate: None,
             servers: receiver,
             random: Arc::new(tenon_model::SystemRandom),
         };

@@ -94,7 +94,7 @@ impl Authority {
 }
 
 /// Writes beside the file and renames, so that a component that reads meanwhile gets the old one or the new one.
-fn replace_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn replace_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let beside = path.with_extension("new");
     // Left over only if an earlier try was cut off.
     let _ = std::fs::remove_file(&beside);
@@ -108,12 +108,18 @@ fn params(cluster: &str, name: &str, today: Date, years: i16) -> anyhow::Result<
     subject.push(DnType::CommonName, name);
     let mut params = CertificateParams::default();
     params.distinguished_name = subject;
+    set_validity(&mut params, today, years)?;
+    Ok(params)
+}
+
+/// Valid from today for so many years.
+pub(super) fn set_validity(params: &mut CertificateParams, today: Date, years: i16) -> anyhow::Result<()> {
     // A day earlier, for hosts whose clocks differ.
     let (year, month, day) = parts(today.yesterday()?)?;
     params.not_before = date_time_ymd(year, month, day);
     let (year, month, day) = parts(today.checked_add(jiff::Span::new().years(years))?)?;
     params.not_after = date_time_ymd(year, month, day);
-    Ok(params)
+    Ok(())
 }
 
 fn parts(date: Date) -> anyhow::Result<(i32, u8, u8)> {
@@ -124,7 +130,7 @@ fn parts(date: Date) -> anyhow::Result<(i32, u8, u8)> {
     ))
 }
 
-fn date_of(now: Timestamp) -> anyhow::Result<Date> {
+pub(super) fn date_of(now: Timestamp) -> anyhow::Result<Date> {
     let instant = jiff::Timestamp::from_millisecond(now.as_millis())?;
     Ok(instant.to_zoned(jiff::tz::TimeZone::UTC).date())
 }

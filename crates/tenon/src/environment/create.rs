@@ -14,7 +14,7 @@ use super::python::{self, Python};
 use super::settings::{
     Addresses, ClusterSettings, ComponentSettings, EnvironmentSettings, LogSettings, StoreLocation, SupervisorSettings,
 };
-use super::{Environment, demo, desired, locks, secrets};
+use super::{Environment, demo, desired, locks, public_certificate, secrets};
 use crate::failure::fail;
 
 /// The store of an environment that says nothing else.
@@ -268,6 +268,7 @@ fn components(options: &CreateOptions, ports: &PortPlan, python: &Python) -> Vec
     if options.balancer {
         let addresses = Addresses {
             http: Some(ports.http),
+            https: Some(ports.https),
             control: Some(ports.balancer_control),
             ..Addresses::default()
         };
@@ -293,6 +294,9 @@ fn make(plan: &Plan, password: &str, made: &mut Made, clock: &dyn Clock, random:
         desired::set_component(layout, &component.name, desired::Desired::Running)?;
         let text = format!("{}{}", component_comment(component), toml_text(component)?);
         write(&layout.component_file(&component.name), &text)?;
+        if let Some(https) = component.addresses.https {
+            public_certificate::create(layout, &component.name, https.ip(), clock.now())?;
+        }
     }
     for directory in USER_DIRECTORIES {
         if !layout.root().join(directory).exists() {
@@ -324,8 +328,8 @@ fn make(plan: &Plan, password: &str, made: &mut Made, clock: &dyn Clock, random:
 fn component_comment(component: &ComponentSettings) -> &'static str {
     match component.role {
         Role::LoadBalancer => {
-            "# What this component needs to start; its limits go into [limits]. Add `https = \"ADDRESS:PORT\"` to\n\
-             # [addresses] once the cluster has a certificate for it.\n\n"
+            "# What this component needs to start; its limits go into [limits]. HTTPS is spoken with tls/cert.pem and\n\
+             # tls/key.pem unless an object of the kind `balancer-certificate` is for the host.\n\n"
         }
         _ => "# What this component needs to start; its limits go into [limits].\n\n",
     }

@@ -45,6 +45,16 @@ impl Layout {
         self.component(name).join("component.toml")
     }
 
+    /// A load balancer's certificate for clients, where no object says otherwise.
+    pub(crate) fn public_certificate(&self, name: &str) -> PathBuf {
+        self.component(name).join("tls").join("cert.pem")
+    }
+
+    /// Its key.
+    pub(crate) fn public_key(&self, name: &str) -> PathBuf {
+        self.component(name).join("tls").join("key.pem")
+    }
+
     /// What a component keeps while it runs: lock, pid, what is desired, what it remembers.
     pub(crate) fn component_run(&self, name: &str) -> PathBuf {
         self.component(name).join("run")

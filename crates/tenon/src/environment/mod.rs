@@ -10,6 +10,7 @@ mod layering;
 pub(crate) mod layout;
 pub(crate) mod locks;
 pub(crate) mod ports;
+pub(crate) mod public_certificate;
 pub(crate) mod python;
 pub(crate) mod secrets;
 pub(crate) mod settings;

@@ -26,7 +26,7 @@ pub(crate) struct PortOptions {
 pub(crate) struct PortPlan {
     /// The load balancer's HTTP.
     pub(crate) http: SocketAddr,
-    /// The load balancer's HTTPS; kept free, not used before there is a certificate.
+    /// The load balancer's HTTPS.
     pub(crate) https: SocketAddr,
     /// The load balancer's control address.
     pub(crate) balancer_control: SocketAddr,

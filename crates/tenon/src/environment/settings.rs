@@ -154,7 +154,7 @@ pub(crate) struct Addresses {
     /// Load balancer: HTTP for clients. Dashboard: HTTP for browsers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<SocketAddr>,
-    /// Load balancer: HTTPS for clients, once the cluster has a certificate for it.
+    /// Load balancer: HTTPS for clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) https: Option<SocketAddr>,
     /// Server: requests over TCP, for external load balancers.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
-use tenon_balancer::{Balancer, Deps, Follower, MemberSource, SourceError};
+use tenon_balancer::{Balancer, CertificateFiles, Deps, Follower, MemberSource, SourceError};
 use tenon_control::{Addresses, ControlClient, ControlSettings};
 use tenon_model::Role;
 use tenon_protocol::control::{ListMembers, MembersQuery, MembersReply, Nothing};
@@ -39,6 +39,15 @@ impl MemberSource for Servers {
     }
 }
 
+/// The certificate that the environment came with, or what was put in its place.
+fn default_certificate(context: &RoleContext) -> CertificateFiles {
+    let layout = context.environment.layout();
+    CertificateFiles {
+        certificate: layout.public_certificate(&context.settings.name),
+        private_key: layout.public_key(&context.settings.name),
+    }
+}
+
 /// Relays requests until it is told to stop.
 pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
     let limits: Limits = context.settings.limits()?;
@@ -52,11 +61,19 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
     let announcements = presence::Servers::of(&context, &limits.control)?;
     let (follower, servers) = Follower::new(&limits.balancer, Arc::new(Servers(client)), known);
     let mut listeners = Vec::new();
+    let mut tls_listeners = Vec::new();
     for (name, address) in context.settings.public_sockets() {
-        listeners.push(context.supervisor.public_socket(name, address).await?);
+        let socket = context.supervisor.public_socket(name, address).await?;
+        if name == "https" {
+            tls_listeners.push(socket);
+        } else {
+            listeners.push(socket);
+        }
     }
     let deps = Deps {
         listeners,
+        tls_listeners,
+        default_certificate: Some(default_certificate(&context)),
         servers,
         random: Arc::clone(&context.random),
     };

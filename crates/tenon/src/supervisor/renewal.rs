@@ -8,9 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
 use crate::environment::authority::Authority;
+use crate::environment::public_certificate;
 
 /// A certificate this old is issued anew. It is valid for a year, so a month's failures to renew are no harm.
 const RENEW_AFTER: Duration = Duration::from_hours(30 * 24);
+
+/// Clients may have been told to trust a load balancer's self-signed certificate, so that one is kept almost to its end.
+const RENEW_SELF_SIGNED_AFTER: Duration = Duration::from_hours(335 * 24);
 
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_hours(6);
@@ -20,6 +24,9 @@ pub(super) async fn keep_certificates_young(environment: Environment, stop: Canc
     loop {
         if let Err(error) = renew_old(&environment, RENEW_AFTER) {
             tracing::error!("certificates can't be renewed: {error:#}");
+        }
+        if let Err(error) = renew_self_signed(&environment, RENEW_SELF_SIGNED_AFTER) {
+            tracing::error!("the certificate for HTTPS can't be renewed: {error:#}");
         }
         if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
             return;
@@ -48,6 +55,24 @@ fn renew_old(environment: &Environment, age: Duration) -> anyhow::Result<usize> 
         tracing::info!(component = name, "the certificate of {name} was renewed");
     }
     Ok(old.len())
+}
+
+/// Makes self-signed certificates for HTTPS anew that are older than `age`; those that somebody else put there are left alone.
+fn renew_self_signed(environment: &Environment, age: Duration) -> anyhow::Result<()> {
+    for component in environment.components()? {
+        let Some(https) = component.addresses.https else {
+            continue;
+        };
+        let (layout, name) = (environment.layout(), &component.name);
+        let is_old = |file: &Path| is_older(file, age);
+        if public_certificate::renew(layout, name, https.ip(), SystemClock.now(), is_old)? {
+            tracing::warn!(
+                component = name,
+                "the self-signed certificate for HTTPS of {name} was made anew"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn is_older(file: &Path, age: Duration) -> bool {
