@@ -15,6 +15,8 @@ mod bad_services;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod dashboard;

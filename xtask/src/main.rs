@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask <command>`. What a newcomer, CI and a release do is in here and nowhere else.
 
 mod bench;
+mod chaos;
 mod generate;
 mod install;
 mod quickstart;
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Options),
     /// Measures Tenon beside its peers in one run and prints ratios.
     Bench(bench::Options),
+    /// Does things to clusters while requests run (kill -9, restarts, deployments, a full disk), and prints how every request ended.
+    Chaos(chaos::Options),
     /// Checks what the compiler can't: layers, purposes of dependencies, names, module docs.
     Tidy,
     /// Writes generated files anew; with `--check`, fails if they are not fresh.
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Command::Quickstart(options) => quickstart::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Tidy => tidy::run(),
         Command::Generate { check } => generate::run(check),
         Command::Ui => ui::build(),

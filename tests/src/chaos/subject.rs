@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::act::order;
+use super::act::{Act, order};
 use super::disk::SmallDisk;
 use super::scenario::Scenario;
 use crate::harness::{Cluster, ClusterOptions, PATIENCE, wait_for};
@@ -77,7 +77,7 @@ impl Subject {
             channels: 0,
             _disk: disk,
         };
-        subject.tune()?;
+        subject.tune(scenario)?;
         subject.cluster.start_all();
         subject.deploy_next()?;
         subject.apply_next()?;
@@ -88,12 +88,17 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Hung processes are to be noticed soon, and logs are read from the beginning in the end.
-    fn tune(&self) -> anyhow::Result<()> {
+    /// Logs are read from the beginning in the end; where processes hang, that is noticed sooner than by default.
+    fn tune(&self, scenario: &Scenario) -> anyhow::Result<()> {
         let path = self.cluster.path().join("environment.toml");
         edit(&path, |text| {
-            let text = text.replace("hang_timeout = \"10s\"", "hang_timeout = \"5s\"");
             text.replace("size_bytes_max = 10485760", "size_bytes_max = 1048576000")
+        })?;
+        if !scenario.acts.iter().any(|act| matches!(act, Act::Stop(_))) {
+            return Ok(());
+        }
+        edit(&path, |text| {
+            text.replace("hang_timeout = \"10s\"", "hang_timeout = \"5s\"")
         })?;
         for server in ["server1", "server2"] {
             edit(&self.cluster.path().join(server).join("component.toml"), |text| {

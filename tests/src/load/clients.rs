@@ -23,7 +23,7 @@ use super::weather::{Dying, Weather};
 const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a client asks that waits for each answer, as long as answers are quick.
-const STEADY_INTERVAL: Duration = Duration::from_millis(50);
+const STEADY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A generator at work.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ impl Plan {
             https_port: None,
             path: path.to_owned(),
             rate,
-            steady: 2,
+            steady: 1,
             slow: SlowClients {
                 heads: 2,
                 bodies: 2,
