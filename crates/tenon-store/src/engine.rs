@@ -19,6 +19,7 @@ use crate::locks::{LockReply, LockRequest};
 use crate::members::{MemberReply, MemberRequest};
 use crate::objects::{ObjectReply, ObjectRequest};
 use crate::quotas::{QuotaReply, QuotaRequest};
+use crate::reports::{ReportReply, ReportRequest};
 use crate::runs::{RunReply, RunRequest};
 use crate::secrets::{SecretReply, SecretRequest};
 use crate::settings::{ClientSettings, SqliteSettings};
@@ -172,6 +173,8 @@ pub enum Request {
     Cache(CacheRequest),
     /// About quotas.
     Quotas(QuotaRequest),
+    /// About reports.
+    Reports(ReportRequest),
     /// About answers kept for idempotency keys.
     Answers(AnswerRequest),
 }
@@ -180,7 +183,7 @@ impl Request {
     /// How the request is handled.
     pub fn class(&self) -> RequestClass {
         match self {
-            Request::Now | Request::Cache(_) | Request::Quotas(_) => RequestClass::Memory,
+            Request::Now | Request::Cache(_) | Request::Quotas(_) | Request::Reports(_) => RequestClass::Memory,
             Request::Objects(request) => request.class(),
             Request::Answers(request) => request.class(),
             Request::Deployments(request) => request.class(),
@@ -222,6 +225,8 @@ pub enum Reply {
     Cache(CacheReply),
     /// About quotas.
     Quotas(QuotaReply),
+    /// About reports.
+    Reports(ReportReply),
     /// About answers kept for idempotency keys.
     Answers(AnswerReply),
 }
@@ -265,6 +270,7 @@ part_of_request_and_reply! {
     Background: BackgroundRequest, BackgroundReply;
     Cache: CacheRequest, CacheReply;
     Quotas: QuotaRequest, QuotaReply;
+    Reports: ReportRequest, ReportReply;
     Answers: AnswerRequest, AnswerReply;
 }
 

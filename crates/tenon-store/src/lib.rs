@@ -23,6 +23,7 @@ mod members;
 mod memory;
 mod objects;
 mod quotas;
+mod reports;
 mod runs;
 mod secrets;
 mod settings;
@@ -52,6 +53,7 @@ pub use members::{MemberReply, MemberRequest};
 pub use memory::Quotas;
 pub use objects::{AuditEntry, ObjectChange, ObjectDelta, ObjectReply, ObjectRequest, ObjectSet, WrittenObjects};
 pub use quotas::{QuotaGrant, QuotaKind, QuotaReply, QuotaRequest, QuotaSpec, QuotaUnit};
+pub use reports::{Report, ReportReply, ReportRequest};
 pub use runs::{
     ClaimedRun, FinishedRun, JobCursor, NewRun, OnLost, Overlap, PlanStep, RunReply, RunRequest, RunRetention,
 };

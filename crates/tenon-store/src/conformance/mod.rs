@@ -14,6 +14,7 @@ mod members;
 mod objects;
 mod operations;
 mod quotas;
+mod reports;
 mod runs;
 mod runs_ended;
 mod secrets;
@@ -136,6 +137,7 @@ behaviours! {
         failed_calls_are_kept_for_a_while, too_many_open_calls_are_refused;
     cache: values_are_kept_until_they_end, keys_are_chosen, numbers_are_added_to, what_is_used_least_is_evicted;
     quotas: a_bucket_fills_steadily, a_window_begins_with_its_unit, keys_are_bounded;
+    reports: the_last_word_of_each_is_kept_for_a_while, who_spoke_longest_ago_makes_room;
     users: users_are_kept, sessions_end, a_new_password_ends_sessions;
     secrets: secrets_are_kept_sealed;
     operations: a_repeated_write_is_done_once, an_error_is_not_remembered, many_writers_lose_nothing;

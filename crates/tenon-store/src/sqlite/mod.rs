@@ -39,7 +39,7 @@ use self::writer::{Job, Work, Writer};
 use crate::engine::{Call, Engine, Event, Reply, Request, RequestClass};
 use crate::error::StoreError;
 use crate::members::{MemberReply, MemberRequest};
-use crate::memory::{Cache, Quotas};
+use crate::memory::{Cache, Quotas, Reports};
 use crate::settings::SqliteSettings;
 
 /// The name of the file in its directory.
@@ -53,6 +53,7 @@ pub struct SqliteEngine {
     members: Members,
     cache: Cache,
     quotas: Quotas,
+    reports: Reports,
     clock: Arc<dyn Clock>,
     events: broadcast::Sender<Event>,
     failure: watch::Receiver<Option<StoreError>>,
@@ -107,6 +108,7 @@ impl SqliteEngine {
             members,
             cache,
             quotas,
+            reports: Reports::default(),
             clock,
             events,
             failure,
@@ -150,6 +152,7 @@ impl SqliteEngine {
             }
             Request::Cache(request) => self.cache.answer(request, now).map(Into::into),
             Request::Quotas(request) => self.quotas.answer(request, now).map(Into::into),
+            Request::Reports(request) => self.reports.answer(request, now).map(Into::into),
             Request::Members(MemberRequest::List) => Ok(MemberReply::List(self.members.list(now)).into()),
             _ => Err(StoreError::Invalid(
                 "the request is not answered from memory".to_owned(),

@@ -87,7 +87,9 @@ fn read(context: &ReadContext<'_>, request: &Request) -> DbResult<Reply> {
         Request::Locks(request) => locks::read(context, request)?.into(),
         Request::Background(request) => background::read(context, request)?.into(),
         Request::Answers(request) => answers::read(context, request)?.into(),
-        Request::Members(_) | Request::Now | Request::Cache(_) | Request::Quotas(_) => return Err(not_a_read()),
+        Request::Members(_) | Request::Now | Request::Cache(_) | Request::Quotas(_) | Request::Reports(_) => {
+            return Err(not_a_read());
+        }
     })
 }
 

@@ -262,7 +262,7 @@ fn write_call(context: &mut WriteContext<'_>, call: &Call) -> DbResult<Reply> {
         Request::Locks(request) => locks::write(context, request)?.into(),
         Request::Background(request) => background::write(context, request)?.into(),
         Request::Answers(request) => answers::write(context, request)?.into(),
-        Request::Now | Request::Cache(_) | Request::Quotas(_) => return Err(not_a_write()),
+        Request::Now | Request::Cache(_) | Request::Quotas(_) | Request::Reports(_) => return Err(not_a_write()),
     };
     if let Some(id) = &call.operation {
         operations::keep(context.db, id, &reply, context.now)?;
