@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::codec::TraceId;
+
 /// One request, as the log shows it.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -16,7 +18,17 @@ pub(crate) struct Entry {
     pub(crate) bytes: u64,
     pub(crate) micros: u64,
     pub(crate) server: String,
+    /// From choosing the server that answered to the head of its answer; none if none did.
+    pub(crate) server_micros: Option<u64>,
     pub(crate) retries: u32,
+    /// What the client speaks.
+    pub(crate) protocol: &'static str,
+    /// The version of TLS; empty without.
+    pub(crate) tls: &'static str,
+    /// The rule that refused it.
+    pub(crate) rule: Option<Arc<str>>,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<TraceId>,
 }
 
 /// Entries of one thread that wait for their batch to fill up.
@@ -86,7 +98,12 @@ fn write_all(receiver: &Receiver<Vec<Entry>>) {
             bytes = entry.bytes,
             micros = entry.micros,
             server = %entry.server,
+            server_micros = entry.server_micros,
             retries = entry.retries,
+            protocol = entry.protocol,
+            tls = entry.tls,
+            rule = entry.rule.as_deref(),
+            trace = entry.trace.as_ref().map(TraceId::as_str),
             "{}",
             entry.line,
         );

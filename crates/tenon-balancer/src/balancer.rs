@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
 use prometheus_client::registry::Registry;
-use tenon_model::{Network, Random};
+use tenon_model::Random;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use crate::error::BalancerError;
 use crate::front::Entrance;
 use crate::proxy::{Shared, Worker, own_host};
 use crate::settings::Settings;
+use crate::shaping::Shaping;
 use crate::status::Status;
 use crate::tls::{CertificateFiles, Tls, TlsConfiguration};
 use crate::upstream::{Directory, Upstreams};
@@ -67,7 +68,7 @@ impl Handle {
 impl Balancer {
     /// Checks settings and sockets; nothing is accepted yet.
     pub fn new(settings: Settings, deps: Deps) -> Result<Self, BalancerError> {
-        let trusted = Network::parse_all(&settings.trusted).map_err(BalancerError::Trusted)?;
+        let shaping = Shaping::new(&settings).map_err(BalancerError::Trusted)?;
         let listeners: Vec<_> = with(deps.listeners, Entrance::Http)
             .chain(with(deps.tls_listeners, Entrance::Https))
             .collect();
@@ -82,13 +83,13 @@ impl Balancer {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        let directory = Directory::new(settings.health_fall);
+        let directory = Directory::new(settings.health_fall, settings.slow_start.0);
         let tls = Tls::new(settings.http2, deps.default_certificate);
         tls.apply(&TlsConfiguration::default());
         let shared = Shared {
             settings,
             directory,
-            trusted,
+            shaping,
             random: deps.random,
             open: AtomicUsize::new(0),
             tls_open: AtomicUsize::new(0),

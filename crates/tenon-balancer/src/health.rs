@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -58,16 +58,15 @@ pub(crate) async fn run(shared: Arc<Shared>, mut servers: watch::Receiver<Upstre
 async fn watch_one(shared: &Shared, upstream: &Upstream) {
     let settings = &shared.settings;
     loop {
-        match check(upstream, settings.connect_timeout.0, settings.health_timeout.0).await {
-            Check::Answered(ready) => shared.directory.checked(upstream.id, Some(ready)),
-            Check::Silent => shared.directory.checked(upstream.id, None),
-            Check::Refused => shared.directory.refused(upstream.id),
+        let checked = check(upstream, settings.connect_timeout.0, settings.health_timeout.0).await;
+        let (directory, now) = (&shared.directory, Instant::now());
+        match checked {
+            Check::Answered(ready) => directory.checked(upstream.id, Some(ready), now),
+            Check::Silent => directory.checked(upstream.id, None, now),
+            Check::Refused => directory.refused(upstream.id, now),
         }
-        let down = shared
-            .directory
-            .survey()
-            .iter()
-            .any(|(known, _, health, _)| known.id == upstream.id && *health != Health::Ready);
+        directory.refresh(now);
+        let down = directory.health(upstream.id).is_some_and(|health| health != Health::Ready);
         let interval = settings.health_interval.0;
         tokio::time::sleep(if down { interval.min(DOWN_INTERVAL) } else { interval }).await;
     }

@@ -22,7 +22,10 @@ mod health;
 mod kinds;
 mod metrics;
 mod proxy;
+mod proxy_protocol;
+mod rules;
 mod settings;
+mod shaping;
 mod status;
 mod upstream;
 

@@ -61,12 +61,20 @@ pub struct Settings {
     pub wait_timeout: DurationText,
     /// Requests that wait for a server at most, in each thread.
     pub waiting_max: usize,
+    /// Addresses, header values, paths or hosts that one rate limit of a rule knows about at a time; those not seen lately are forgotten.
+    pub rate_limit_keys_max: usize,
+    /// Requests whose refusal is delayed by a rule at the same time; more are refused at once.
+    pub delayed_max: usize,
+    /// How long a PROXY header may take where one may come.
+    pub proxy_header_timeout: DurationText,
     /// How often each server's readiness is asked for.
     pub health_interval: DurationText,
     /// How long a server may take to answer that.
     pub health_timeout: DurationText,
     /// Unanswered checks in a row after which a server counts as dead; from the first on it gets new requests only if no other can.
     pub health_fall: u32,
+    /// In which time a server that was away gets its whole part of the requests again, step by step; 0s for at once.
+    pub slow_start: DurationText,
     /// How long asking the cluster for its members may take, waiting for a change included.
     pub follow_timeout: DurationText,
     /// Once stopping: how long a connection between two requests is still kept, so that its client can be told.
@@ -75,6 +83,8 @@ pub struct Settings {
     pub drain_timeout: DurationText,
     /// Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-*`, `Forwarded`, `X-Tenon-Cid` and `X-Tenon-Client-Cert-*` are believed.
     pub trusted: Vec<String>,
+    /// Whether a request without a trace context (`traceparent`) gets one; those that come are passed on in any case.
+    pub trace_create: bool,
     /// Whether each request is logged, under the target `access`.
     pub access_log: bool,
     /// Log lines that may wait to be written; more are dropped and counted.
@@ -111,13 +121,18 @@ impl Default for Settings {
             retry_budget_burst: 1_000,
             wait_timeout: DurationText::from_secs(5),
             waiting_max: 1_000,
+            rate_limit_keys_max: 100_000,
+            delayed_max: 1_000,
+            proxy_header_timeout: DurationText::from_secs(5),
             health_interval: DurationText::from_secs(1),
             health_timeout: DurationText::from_secs(1),
             health_fall: 3,
+            slow_start: DurationText::from_secs(5),
             follow_timeout: DurationText::from_secs(30),
             drain_idle_timeout: DurationText::from_secs(3),
             drain_timeout: DurationText::from_secs(30),
             trusted: Vec::new(),
+            trace_create: false,
             access_log: true,
             access_log_queue_max: 65_536,
         }

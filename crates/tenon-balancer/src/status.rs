@@ -1,12 +1,14 @@
 //! How the load balancer is, for its control address and the dashboard.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::balancer::Handle;
 use crate::counters::Counters;
-use crate::upstream::{Endpoint, Health, ServerState};
+use crate::kinds::OperatorState;
+use crate::upstream::{Endpoint, Health, ServerState, Surveyed};
 
 /// The load balancer at one glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,14 +42,42 @@ pub struct ServerStatus {
     pub weight: u32,
     /// What the cluster says of it.
     pub state: ServerState,
+    /// What the operator says of it.
+    pub wanted: OperatorState,
     /// What our own checks found.
     pub health: Health,
+    /// How long it gets nothing still because it failed too many requests; none if it is not so.
+    pub ejected_for: Option<Duration>,
     /// Requests that it has now.
     pub in_flight: usize,
     /// Requests that it got.
     pub requests: u64,
     /// Attempts that it failed.
     pub failures: u64,
+    /// Half of its answers of the last minute took at most so long to their heads; none if there were none.
+    pub latency_p50: Option<Duration>,
+    /// Of a hundred answers of the last minute, 99 took at most so long to their heads.
+    pub latency_p99: Option<Duration>,
+}
+
+impl ServerStatus {
+    fn of(server: Surveyed) -> Self {
+        let upstream = &server.upstream;
+        Self {
+            name: upstream.name.clone(),
+            endpoint: upstream.endpoint.clone(),
+            weight: server.weight,
+            state: server.state,
+            wanted: server.wanted,
+            health: server.health,
+            ejected_for: server.ejected_for,
+            in_flight: upstream.in_flight.load(Ordering::Relaxed),
+            requests: upstream.requests.load(Ordering::Relaxed),
+            failures: upstream.failures.load(Ordering::Relaxed),
+            latency_p50: upstream.latency.percentile(50),
+            latency_p99: upstream.latency.percentile(99),
+        }
+    }
 }
 
 /// The sum of one counter over all threads.
@@ -64,18 +94,9 @@ impl Status {
         let servers: Vec<ServerStatus> = handle
             .shared
             .directory
-            .survey()
+            .survey(Instant::now())
             .into_iter()
-            .map(|(upstream, state, health, weight)| ServerStatus {
-                name: upstream.name.clone(),
-                endpoint: upstream.endpoint.clone(),
-                weight,
-                state,
-                health,
-                in_flight: upstream.in_flight.load(Ordering::Relaxed),
-                requests: upstream.requests.load(Ordering::Relaxed),
-                failures: upstream.failures.load(Ordering::Relaxed),
-            })
+            .map(ServerStatus::of)
             .collect();
         Self {
             connections: handle.shared.open.load(Ordering::Relaxed),
@@ -86,7 +107,7 @@ impl Status {
             retries: sum(handle, |counters| &counters.retries),
             unknown: sum(handle, |counters| &counters.unknown),
             not_sent: sum(handle, |counters| &counters.not_sent),
-            ready: !handle.shared.directory.table().ready.is_empty(),
+            ready: handle.shared.directory.table().is_ready(),
             servers,
         }
     }

@@ -1,7 +1,7 @@
 //! Addresses and networks of clients and proxies, as people write them: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,6 +31,29 @@ impl Network {
                     == 0
             }
             _ => false,
+        }
+    }
+
+    /// Its first and its last address; both are of the kind that the network is written in.
+    pub fn range(&self) -> (IpAddr, IpAddr) {
+        let bits = u32::from(self.bits);
+        match self.address {
+            IpAddr::V4(address) => {
+                let hosts = u32::MAX.checked_shr(bits).unwrap_or(0);
+                let first = address.to_bits() & !hosts;
+                (
+                    Ipv4Addr::from_bits(first).into(),
+                    Ipv4Addr::from_bits(first | hosts).into(),
+                )
+            }
+            IpAddr::V6(address) => {
+                let hosts = u128::MAX.checked_shr(bits).unwrap_or(0);
+                let first = address.to_bits() & !hosts;
+                (
+                    Ipv6Addr::from_bits(first).into(),
+                    Ipv6Addr::from_bits(first | hosts).into(),
+                )
+            }
         }
     }
 
@@ -109,6 +132,12 @@ mod tests {
         for wrong in ["10.0.0.0/33", "host", "", "10.0.0.0/x", "::/129"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong:?}");
         }
+        let range = |text: &str| text.parse::<Network>().map(|network| network.range()).unwrap();
+        assert_eq!(
+            range("10.1.2.3/8"),
+            ("10.0.0.0".parse().unwrap(), "10.255.255.255".parse().unwrap())
+        );
+        assert_eq!(range("::1"), ("::1".parse().unwrap(), "::1".parse().unwrap()));
         let all: Network = "0.0.0.0/0".parse().unwrap();
         assert!(all.contains("1.2.3.4".parse().unwrap()));
         assert_eq!(all.to_string(), "0.0.0.0/0");

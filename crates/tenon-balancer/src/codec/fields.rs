@@ -24,6 +24,9 @@ pub(crate) enum Field {
     ClientCertificate,
     /// Other fields of ours, which nobody outside may set.
     Reserved,
+    /// `traceparent` and `tracestate` of W3C Trace Context.
+    TraceParent,
+    TraceState,
     /// A name that some frameworks confuse with one of those, as they read `_` like `-`.
     Lookalike,
 }
@@ -55,6 +58,8 @@ fn known(name: &[u8]) -> Field {
         (7, Some(b'u')) if is("upgrade") => Field::Upgrade,
         (9, Some(b'f')) if is("forwarded") => Field::Forwarded,
         (9, Some(b'x')) if is("x-real-ip") => Field::ForwardedOther,
+        (10, Some(b't')) if is("tracestate") => Field::TraceState,
+        (11, Some(b't')) if is("traceparent") => Field::TraceParent,
         (10, Some(b'c')) if is("connection") => Field::Connection,
         (10, Some(b'k')) if is("keep-alive") => Field::HopByHop,
         (14, Some(b'c')) if is("content-length") => Field::ContentLength,

@@ -7,12 +7,14 @@ mod refusal;
 mod request;
 mod response;
 mod scan;
+mod trace;
 
 pub(crate) use chunks::ChunkScan;
 pub(crate) use refusal::Refusal;
 pub(crate) use request::{Body, Forwarding, Method, Request, RequestLimits, read_request};
 pub(crate) use response::{Persistence, Response, ResponseBody, read_response};
 pub(crate) use scan::HeadScan;
+pub(crate) use trace::TraceId;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use tenon_model::{Network, believed_forwarded, believed_forwarded_for};
 
 use super::fields::{Connection, Field, field, is_token, length};
 use super::refusal::Refusal;
+use super::trace::TraceId;
 use crate::tls::ClientCertificate;
 
 /// Header fields that are read at most, whatever the settings say.
@@ -66,8 +67,10 @@ pub(crate) struct Request {
     pub(crate) expects: bool,
     /// Whether the client asks for a WebSocket.
     pub(crate) upgrade: bool,
-    /// Whether the path is `/tenon/live`, which the load balancer answers itself.
+    /// Whether the path is `/tenon/live` (or `/zato-lb-alive`), which the load balancer answers itself.
     pub(crate) live: bool,
+    /// The trace that it belongs to, if its `traceparent` is valid.
+    pub(crate) trace: Option<TraceId>,
     /// Length of method and target in the written head, with the space between and behind them.
     pub(crate) line_bytes: usize,
 }
@@ -98,6 +101,8 @@ pub(crate) struct Forwarding<'a> {
     pub(crate) cid: &'a str,
     /// What stands for a missing `Host` of HTTP/1.0.
     pub(crate) own_host: &'a str,
+    /// The `traceparent` of a request that has none.
+    pub(crate) new_trace: Option<&'a str>,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +113,17 @@ struct Facts<'a> {
     connection: Connection<'a>,
     upgrade: Option<&'a [u8]>,
     expects: bool,
+    trace: Trace,
+}
+
+/// What a request says of its trace.
+#[derive(Debug, Default, Clone, Copy)]
+enum Trace {
+    #[default]
+    None,
+    Of(TraceId),
+    /// It is not valid, or there are several; then there is none.
+    Invalid,
 }
 
 const fn malformed(detail: &'static str) -> Refusal {
@@ -162,7 +178,11 @@ pub(crate) fn read_request(
         keep_alive: !facts.connection.close && (modern || facts.connection.keep_alive),
         expects: facts.expects && modern && body != Body::None && body != Body::Length(0),
         upgrade: modern && method == "GET" && body == Body::None && facts.connection.upgrade && websocket,
-        live: path.split('?').next() == Some("/tenon/live"),
+        live: matches!(path.split('?').next(), Some("/tenon/live" | "/zato-lb-alive")),
+        trace: match facts.trace {
+            Trace::Of(id) => Some(id),
+            _ => forwarding.new_trace.and_then(|trace| TraceId::of(trace.as_bytes())),
+        },
         line_bytes: method.len() + path.len() + 2,
     };
     out.clear();
@@ -219,6 +239,12 @@ fn gather<'a>(headers: &[Header<'a>], kinds: &mut [Field; FIELDS_MAX], modern: b
             }
             Field::Connection if !facts.connection.read(header.value) => {
                 return Err(malformed("Connection names fields that it may not"));
+            }
+            Field::TraceParent => {
+                facts.trace = match (facts.trace, TraceId::of(header.value)) {
+                    (Trace::None, Some(id)) => Trace::Of(id),
+                    _ => Trace::Invalid,
+                };
             }
             Field::Upgrade => facts.upgrade = Some(header.value),
             Field::Expect => {
@@ -314,6 +340,7 @@ fn write_fields(
         let keep = match kind {
             Field::Other => !facts.connection.names(header.name.as_bytes()),
             Field::Host => true,
+            Field::TraceParent | Field::TraceState => matches!(facts.trace, Trace::Of(_)),
             Field::ForwardedOther | Field::Reserved | Field::Cid | Field::ForwardedHost | Field::ForwardedProto => {
                 trusted
             }
@@ -323,6 +350,9 @@ fn write_fields(
         if keep {
             put(out, &[header.name.as_bytes(), b": ", header.value, b"\r\n"]);
         }
+    }
+    if let (Some(trace), false) = (forwarding.new_trace, matches!(facts.trace, Trace::Of(_))) {
+        put(out, &[b"traceparent: ", trace.as_bytes(), b"\r\n"]);
     }
     if facts.host.is_none() {
         put(out, &[b"host: ", forwarding.own_host.as_bytes(), b"\r\n"]);

@@ -14,6 +14,7 @@ fn forwarding() -> Forwarding<'static> {
         networks: &[],
         cid: "c",
         own_host: "own",
+        new_trace: None,
     }
 }
 

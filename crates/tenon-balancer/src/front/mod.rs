@@ -10,6 +10,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::counters::count;
 use crate::proxy::{Connection, Peer, Worker};
+use crate::shaping::Met;
 use crate::tls::ClientCertificate;
 
 /// By which listening socket a connection came.
@@ -22,12 +23,16 @@ pub(crate) enum Entrance {
 /// Serves a connection to its end.
 pub(crate) async fn serve(
     worker: Arc<Worker>,
-    stream: TcpStream,
-    address: SocketAddr,
+    mut stream: TcpStream,
+    (address, met): (SocketAddr, Met),
     entrance: Entrance,
     idle: Arc<AtomicBool>,
 ) {
-    let peer = Peer::new(address, &worker.shared.trusted);
+    let Ok(received) = worker.shared.shaping.receive(met, &mut stream, address).await else {
+        return;
+    };
+    let peer = Peer::new(received.client, received.trusted);
+    let _arrival = received.arrival;
     match entrance {
         Entrance::Http => Connection::new(worker, stream, peer, idle).run().await,
         // A box of its own, so that connections without TLS need no room for it.
@@ -44,6 +49,10 @@ async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle:
     let _open = Counted::new(&shared.tls_open);
     let (_, session) = stream.get_ref();
     peer.scheme = "https";
+    peer.tls = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "1.3",
+    };
     peer.certificate = session
         .peer_certificates()
         .and_then(<[_]>::first)

@@ -3,6 +3,7 @@
 use tenon_model::Problem;
 
 use crate::codec::{Method, Persistence, Refusal};
+use crate::shaping::Rejection;
 
 /// How a request ended that no server answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Failure {
     NoServer,
     /// Too many requests wait for a server already.
     QueueFull,
+    /// All servers had as many requests as they may for too long, or too many requests waited for that already.
+    Busy,
     /// The server's connection ended before any byte of an answer.
     Lost,
     /// What the server sent is no answer.
@@ -33,7 +36,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::NoServer | Self::QueueFull => 503,
+            Self::NoServer | Self::QueueFull | Self::Busy => 503,
             Self::Lost | Self::BadAnswer => 502,
             Self::Timeout | Self::ServerDead => 504,
         }
@@ -48,6 +51,10 @@ impl Failure {
             Self::QueueFull => (
                 "no-server",
                 "too many requests wait for a server; nothing was sent, try again",
+            ),
+            Self::Busy => (
+                "busy",
+                "all servers have as many requests as they may; nothing was sent, try again",
             ),
             Self::Lost => (
                 "unknown-outcome",
@@ -69,12 +76,21 @@ impl Failure {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        410 => "Gone",
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",
@@ -127,6 +143,16 @@ fn write_problem(out: &mut Vec<u8>, problem: &Problem, extra: &str, to: Addresse
 pub(crate) fn refusal(out: &mut Vec<u8>, refusal: Refusal, to: Addressee<'_>) {
     let problem = Problem::new(refusal.status(), refusal.kind(), refusal.detail()).with_cid(to.cid);
     write_problem(out, &problem, "", to);
+}
+
+/// The answer to a request that rules or limits do not let in.
+pub(crate) fn rejection(out: &mut Vec<u8>, rejection: &Rejection, to: Addressee<'_>) {
+    if (300..400).contains(&rejection.status) {
+        let extra = format!("x-tenon-cid: {}\r\n{}", to.cid, rejection.fields);
+        return write(out, rejection.status, &extra, "text/plain", b"", to);
+    }
+    let problem = Problem::new(rejection.status, rejection.kind, rejection.detail).with_cid(to.cid);
+    write_problem(out, &problem, &rejection.fields, to);
 }
 
 /// The answer to a request that no server answered.

@@ -15,10 +15,11 @@ use super::client::ClientStream;
 use super::deadline::Deadline;
 use super::linger::linger;
 use super::peer::Peer;
-use super::worker::{Cid, Worker};
+use super::worker::{Cid, NewTrace, Worker};
 use crate::access::Entry;
-use crate::codec::{Body, Forwarding, HeadScan, Persistence, Refusal, Request, RequestLimits, read_request};
+use crate::codec::{Body, Forwarding, HeadScan, Persistence, Refusal, Request, RequestLimits, TraceId, read_request};
 use crate::counters::count;
+use crate::rules::{Terms, field_of_head};
 
 /// What a connection with nothing to do keeps for reading.
 const BUFFER_BYTES: usize = 4096;
@@ -39,6 +40,14 @@ pub(crate) struct Connection<S> {
     /// Whether the connection is between two requests.
     pub(super) idle: Arc<AtomicBool>,
     pub(super) cid: Cid,
+    /// The correlation id that a trusted peer gave the request, in place of ours.
+    pub(super) given_cid: Option<String>,
+    /// What rules say of the request, if they say anything.
+    pub(super) terms: Option<Box<Terms>>,
+    /// The trace that the request belongs to.
+    trace: Option<TraceId>,
+    /// The rule that refused the request.
+    pub(super) rule: Option<Arc<str>>,
     first: bool,
 }
 
@@ -67,13 +76,15 @@ pub(crate) struct Served {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
     pub(crate) server: Option<Arc<crate::upstream::Upstream>>,
+    /// How long the server took to the head of its answer.
+    pub(crate) server_micros: Option<u64>,
     pub(crate) retries: u32,
     pub(crate) next: Next,
 }
 
 impl<S: ClientStream> Connection<S> {
     pub(crate) fn new(worker: Arc<Worker>, client: S, peer: Peer, idle: Arc<AtomicBool>) -> Self {
-        let deadline = Deadline::after(worker.shared.settings.head_timeout.0);
+        let deadline = Deadline::after(worker.shared.shaping.limits.head_timeout());
         let cid = worker.cid();
         Self {
             worker,
@@ -85,6 +96,10 @@ impl<S: ClientStream> Connection<S> {
             peer,
             idle,
             cid,
+            given_cid: None,
+            terms: None,
+            trace: None,
+            rule: None,
             first: true,
         }
     }
@@ -122,7 +137,8 @@ impl<S: ClientStream> Connection<S> {
         let mut started = false;
         if !self.first && self.buffer.is_empty() {
             self.idle.store(true, Ordering::Relaxed);
-            self.deadline.set(Instant::now() + settings.idle_timeout.0);
+            let idle_timeout = worker.shared.shaping.limits.idle_timeout();
+            self.deadline.set(Instant::now() + idle_timeout);
         }
         loop {
             if let Some(first) = self.buffer.filled().first() {
@@ -140,7 +156,8 @@ impl<S: ClientStream> Connection<S> {
                 }
                 if !started {
                     started = true;
-                    self.deadline.set(Instant::now() + settings.head_timeout.0);
+                    let head_timeout = worker.shared.shaping.limits.head_timeout();
+                    self.deadline.set(Instant::now() + head_timeout);
                 }
                 if self.buffer.len() == self.buffer.capacity() {
                     self.buffer.reserve(self.buffer.capacity() * 2);
@@ -168,24 +185,33 @@ impl<S: ClientStream> Connection<S> {
 
     fn take_head(&mut self, start: usize, end: usize) -> Head {
         let worker = &self.worker;
-        let settings = &worker.shared.settings;
+        let limits = &worker.shared.shaping.limits;
         self.cid = worker.cid();
+        self.given_cid = None;
+        self.terms = None;
+        self.rule = None;
         let limits = RequestLimits {
-            headers_max: settings.headers_max,
-            body_bytes_max: settings.body_bytes_max,
+            headers_max: limits.headers_max(),
+            body_bytes_max: limits.body_bytes_max(),
         };
+        let new_trace = worker.shared.settings.trace_create.then(|| worker.new_trace());
         let forwarding = Forwarding {
             peer: &self.peer.address,
             peer_node: &self.peer.node,
             scheme: self.peer.scheme,
             certificate: self.peer.certificate.as_ref(),
             trusted: self.peer.trusted,
-            networks: &worker.shared.trusted,
+            networks: &self.peer.networks,
             cid: self.cid.as_str(),
             own_host: &worker.shared.own_host,
+            new_trace: new_trace.as_ref().map(NewTrace::as_str),
         };
         let read = read_request(&self.buffer.filled()[start..end], limits, &forwarding, &mut self.head);
         self.buffer.consume(end);
+        if self.peer.trusted {
+            let given = field_of_head(&self.head, "x-tenon-cid").filter(|given| *given != self.cid.as_str().as_bytes());
+            self.given_cid = given.map(|given| String::from_utf8_lossy(given).into_owned());
+        }
         read.map_or_else(Head::Refused, Head::Request)
     }
 
@@ -201,12 +227,14 @@ impl<S: ClientStream> Connection<S> {
         self.out.clear();
         answers::refusal(&mut self.out, refusal, to);
         self.head.clear();
+        self.trace = None;
         let bytes = self.send().await;
         self.served(
             &Served {
                 status: refusal.status(),
                 bytes,
                 server: None,
+                server_micros: None,
                 retries: 0,
                 next: Next::Linger,
             },
@@ -218,10 +246,14 @@ impl<S: ClientStream> Connection<S> {
 
     async fn serve(&mut self, request: Request) -> Next {
         let started = Instant::now();
+        self.trace = request.trace;
         let served = if request.live {
             self.serve_live(&request).await
-        } else {
+        } else if self.worker.shared.shaping.is_idle() {
             self.exchange(&request).await
+        } else {
+            // A box of its own, so that connections need no room for it while nothing is configured.
+            Box::pin(self.exchange_if_admitted(&request)).await
         };
         self.served(&served, started, request.line_bytes);
         served.next
@@ -232,7 +264,7 @@ impl<S: ClientStream> Connection<S> {
         let persistence = self.persistence(request, bodiless);
         let to = Addressee {
             method: Some(request.method),
-            cid: self.cid.as_str(),
+            cid: self.given_cid.as_deref().unwrap_or_else(|| self.cid.as_str()),
             persistence,
         };
         self.out.clear();
@@ -247,6 +279,7 @@ impl<S: ClientStream> Connection<S> {
             status,
             bytes,
             server: None,
+            server_micros: None,
             retries: 0,
             next,
         }
@@ -286,7 +319,7 @@ impl<S: ClientStream> Connection<S> {
         if let Some(access) = &self.worker.access {
             let line = self.head.get(..line_bytes).unwrap_or_default().trim_ascii_end();
             access.add(Entry {
-                cid: self.cid.as_str().to_owned(),
+                cid: self.cid().to_owned(),
                 peer: self.peer.address.clone(),
                 line: String::from_utf8_lossy(line).into_owned(),
                 status: served.status,
@@ -297,7 +330,12 @@ impl<S: ClientStream> Connection<S> {
                     .as_ref()
                     .map(|server| server.name.clone())
                     .unwrap_or_default(),
+                server_micros: served.server_micros,
                 retries: served.retries,
+                protocol: self.peer.protocol,
+                tls: self.peer.tls,
+                rule: self.rule.clone(),
+                trace: self.trace,
             });
         }
     }

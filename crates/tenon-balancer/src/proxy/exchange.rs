@@ -17,7 +17,7 @@ use super::tunnel;
 use super::upload::Upload;
 use crate::codec::{Body, ChunkScan, Persistence, Refusal, Request};
 use crate::counters::count;
-use crate::upstream::{InFlight, Upstream};
+use crate::upstream::{InFlight, Pick, Upstream};
 
 /// How the body of a request is sent.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +30,14 @@ enum Sending {
 
 /// What the attempts of one request share.
 #[derive(Debug)]
-struct Attempts {
+pub(super) struct Attempts {
     /// Servers that failed since the last wait.
     tried: Vec<u64>,
     again: u32,
     wait_until: Option<Instant>,
     last: Option<Arc<Upstream>>,
+    /// When the last server was chosen.
+    begun: Instant,
 }
 
 /// Why a body could not be made ready.
@@ -53,10 +55,11 @@ impl<S: ClientStream> Connection<S> {
             again: 0,
             wait_until: None,
             last: None,
+            begun: Instant::now(),
         };
         let sending = match self.make_ready(request).await {
             Ok(sending) => sending,
-            Err(NotReady::Refused(refusal)) => return self.answer_refusal(request, refusal, &attempts).await,
+            Err(NotReady::Refused(refusal)) => return self.answer_refusal(request, refusal, Some(&attempts)).await,
             Err(NotReady::Gone) => return self.cut(&attempts),
         };
         let mut server_buffer = self.worker.buffer();
@@ -75,24 +78,32 @@ impl<S: ClientStream> Connection<S> {
         server_buffer: &mut Buffer,
     ) -> Served {
         loop {
-            let connection = match self.connect(request, attempts).await {
-                Ok(connection) => connection,
+            let (connection, place) = match self.connect(request, attempts).await {
+                Ok(connected) => connected,
                 Err(failure) => return self.answer_failure(request, failure, Outcome::NotSent, attempts).await,
             };
             let (upstream, reused) = (Arc::clone(&connection.upstream), connection.reused);
             attempts.last = Some(Arc::clone(&upstream));
             let mut upload = match sending {
                 Sending::Buffered(bytes) => Upload::buffered(bytes),
-                Sending::Streaming => Upload::streaming(request.body, self.worker.shared.settings.body_bytes_max),
+                Sending::Streaming => Upload::streaming(request.body, self.body_bytes_max()),
             };
-            let (relayed, connection) = self.attempt(request, &mut upload, connection, server_buffer).await;
+            let (relayed, connection) = self
+                .attempt(request, &mut upload, connection, (server_buffer, attempts.begun))
+                .await;
+            drop(place);
             let error = match relayed {
                 Ok(relayed) => return self.finish(relayed, sending, connection, attempts, server_buffer).await,
-                Err(RelayError::Refused(refusal)) => return self.answer_refusal(request, refusal, attempts).await,
+                Err(RelayError::Refused(refusal)) => return self.answer_refusal(request, refusal, Some(attempts)).await,
                 Err(RelayError::Cut) => return self.cut(attempts),
                 Err(error) => error,
             };
             count(&upstream.failures);
+            // A connection that had grown stale says nothing about its server.
+            if !(reused && matches!(error, RelayError::Lost)) {
+                let now = Instant::now().into_std();
+                self.worker.shared.directory.failed(upstream.id, now);
+            }
             server_buffer.clear();
             self.out.clear();
             let sent = upload.anything_sent();
@@ -132,9 +143,8 @@ impl<S: ClientStream> Connection<S> {
         request: &Request,
         upload: &mut Upload,
         mut connection: ServerConnection,
-        server_buffer: &mut Buffer,
+        (server_buffer, begun): (&mut Buffer, Instant),
     ) -> (Result<Relayed, RelayError>, ServerConnection) {
-        let in_flight = InFlight::new(&connection.upstream);
         let relay = Relay {
             client: &mut self.client,
             client_buffer: &mut self.buffer,
@@ -144,11 +154,17 @@ impl<S: ClientStream> Connection<S> {
             out: &mut self.out,
             deadline: &mut self.deadline,
             settings: &self.worker.shared.settings,
+            terms: self.terms.as_deref(),
+            head_timeout: self
+                .terms
+                .as_ref()
+                .and_then(|terms| terms.request_timeout)
+                .unwrap_or_else(|| self.worker.shared.shaping.limits.response_head_timeout()),
             request: *request,
+            begun,
             closing: self.worker.is_closing(),
         };
         let relayed = relay.run(upload, &connection.upstream).await;
-        drop(in_flight);
         (relayed, connection)
     }
 
@@ -165,10 +181,12 @@ impl<S: ClientStream> Connection<S> {
         if let Sending::Buffered(bytes) = sending {
             self.buffer.consume(bytes);
         }
+        connection.upstream.answered(relayed.status, relayed.head_micros);
         let served = |next| Served {
             status: relayed.status,
             bytes: relayed.bytes,
             server: Some(Arc::clone(&connection.upstream)),
+            server_micros: Some(relayed.head_micros),
             retries: attempts.again,
             next,
         };
@@ -178,7 +196,12 @@ impl<S: ClientStream> Connection<S> {
             self.buffer.reserve(settings.relay_buffer_bytes);
             let client = (&mut self.client, &mut self.buffer);
             let server = (&mut connection.stream, server_buffer);
-            tunnel::run(client, server, &mut self.deadline, settings.tunnel_idle_timeout.0).await;
+            let upstream = &connection.upstream;
+            let tunnel = tunnel::run(client, server, &mut self.deadline, settings.tunnel_idle_timeout.0);
+            tokio::select! {
+                () = tunnel => {}
+                () = upstream.expelled.notified() => {}
+            }
             return served;
         }
         let served = served(match relayed {
@@ -215,7 +238,7 @@ impl<S: ClientStream> Connection<S> {
             Body::Chunked => {
                 let mut scan = ChunkScan::new();
                 let fed = scan.feed(self.buffer.filled(), |_| {}).map_err(NotReady::Refused)?;
-                if scan.payload() > settings.body_bytes_max {
+                if scan.payload() > self.body_bytes_max() {
                     return Err(NotReady::Refused(Refusal::BodyTooLarge));
                 }
                 if scan.is_done() {
@@ -247,42 +270,52 @@ impl<S: ClientStream> Connection<S> {
     }
 
     /// A connection to a server that was not tried yet; waits for one if there is none.
-    async fn connect(&self, request: &Request, attempts: &mut Attempts) -> Result<ServerConnection, Failure> {
+    async fn connect(
+        &self,
+        request: &Request,
+        attempts: &mut Attempts,
+    ) -> Result<(ServerConnection, InFlight), Failure> {
         let settings = &self.worker.shared.settings;
         let careful = !request.method.is_idempotent();
         loop {
-            let upstream = self
-                .worker
-                .shared
-                .directory
-                .table()
-                .pick(&self.worker.turn, &attempts.tried);
-            let Some(upstream) = upstream else {
-                self.wait_for_server(attempts).await?;
-                continue;
+            let place = match self.worker.pick(&attempts.tried) {
+                Pick::Server(place) => place,
+                Pick::Full => match self.worker.wait_for_room(&attempts.tried).await? {
+                    Some(place) => place,
+                    None => continue,
+                },
+                Pick::Nobody => {
+                    self.wait_for_server(attempts).await?;
+                    continue;
+                }
             };
+            let upstream = Arc::clone(place.upstream());
             // After a failure only a new connection shows whether the server is there.
             if attempts.again == 0 {
-                let pooled = self.worker.pool().take(&upstream, careful, Instant::now());
+                attempts.begun = Instant::now();
+                let pooled = self.worker.pool().take(&upstream, careful, attempts.begun);
                 if let Some(connection) = pooled {
-                    return Ok(connection);
+                    return Ok((connection, place));
                 }
             }
             count(&self.worker.counters.connects);
             match ServerStream::connect(&upstream.endpoint, settings.connect_timeout.0).await {
                 Ok(stream) => {
-                    return Ok(ServerConnection {
+                    let connection = ServerConnection {
                         stream,
                         upstream,
                         reused: false,
-                    });
+                    };
+                    return Ok((connection, place));
                 }
                 Err(error) => {
                     tracing::debug!(server = %upstream.name, %error, "connecting to a server failed");
                     count(&upstream.failures);
                     attempts.tried.push(upstream.id);
+                    let (directory, now) = (&self.worker.shared.directory, Instant::now().into_std());
+                    directory.failed(upstream.id, now);
                     if is_refusal(&error) {
-                        self.worker.shared.directory.refused(upstream.id);
+                        directory.refused(upstream.id, now);
                     }
                 }
             }
@@ -302,10 +335,9 @@ impl<S: ClientStream> Connection<S> {
         let mut changes = worker.shared.directory.changes();
         // A server that failed may have come back in the meantime.
         attempts.tried.clear();
-        let turn = std::sync::atomic::AtomicUsize::new(0);
         worker.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(&worker.waiting);
-        let due = if worker.shared.directory.table().pick(&turn, &[]).is_some() {
+        let due = if worker.shared.directory.table().has_any() {
             until.min(Instant::now() + RETRY_PAUSE)
         } else {
             until
@@ -334,7 +366,7 @@ impl<S: ClientStream> Connection<S> {
             &counters.not_sent
         });
         tracing::warn!(
-            cid = self.cid.as_str(),
+            cid = self.cid(),
             server = attempts.last.as_ref().map(|upstream| upstream.name.as_str()),
             ?failure,
             ?outcome,
@@ -343,7 +375,7 @@ impl<S: ClientStream> Connection<S> {
         let persistence = self.persistence(request, matches!(request.body, Body::None | Body::Length(0)));
         let to = Addressee {
             method: Some(request.method),
-            cid: self.cid.as_str(),
+            cid: self.given_cid.as_deref().unwrap_or_else(|| self.cid.as_str()),
             persistence,
         };
         self.out.clear();
@@ -357,16 +389,22 @@ impl<S: ClientStream> Connection<S> {
             status: failure.status(),
             bytes,
             server: attempts.last.clone(),
+            server_micros: None,
             retries: attempts.again,
             next,
         }
     }
 
-    async fn answer_refusal(&mut self, request: &Request, refusal: Refusal, attempts: &Attempts) -> Served {
+    pub(super) async fn answer_refusal(
+        &mut self,
+        request: &Request,
+        refusal: Refusal,
+        attempts: Option<&Attempts>,
+    ) -> Served {
         count(&self.worker.counters.refused);
         let to = Addressee {
             method: Some(request.method),
-            cid: self.cid.as_str(),
+            cid: self.given_cid.as_deref().unwrap_or_else(|| self.cid.as_str()),
             persistence: Persistence::Close,
         };
         self.out.clear();
@@ -376,8 +414,9 @@ impl<S: ClientStream> Connection<S> {
         Served {
             status,
             bytes,
-            server: attempts.last.clone(),
-            retries: attempts.again,
+            server: attempts.and_then(|attempts| attempts.last.clone()),
+            server_micros: None,
+            retries: attempts.map_or(0, |attempts| attempts.again),
             next: Next::Linger,
         }
     }
@@ -388,6 +427,7 @@ impl<S: ClientStream> Connection<S> {
             status: 499,
             bytes: 0,
             server: attempts.last.clone(),
+            server_micros: None,
             retries: attempts.again,
             next: Next::Cut,
         }

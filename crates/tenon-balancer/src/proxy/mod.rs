@@ -1,5 +1,6 @@
 //! One thread's work: accept connections, read requests, relay them to servers and answers back.
 
+mod admitted;
 mod answers;
 mod buffer;
 mod client;
@@ -10,6 +11,7 @@ mod linger;
 mod peer;
 mod pool;
 mod relay;
+mod room;
 mod stream;
 mod tunnel;
 mod upload;

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,6 +14,7 @@ use super::deadline::Deadline;
 use super::stream::ServerStream;
 use super::upload::{Upload, UploadError};
 use crate::codec::{ChunkScan, HeadScan, Method, Persistence, Refusal, Request, Response, ResponseBody, read_response};
+use crate::rules::Terms;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
 
@@ -42,6 +44,8 @@ pub(crate) enum RelayError {
 pub(crate) struct Relayed {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
+    /// From choosing the server to the head of its answer.
+    pub(crate) head_micros: u64,
     /// Whether the server's connection can be used again.
     pub(crate) server_reusable: bool,
     /// Whether the client's connection can be used again.
@@ -76,7 +80,13 @@ pub(crate) struct Relay<'a, S> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) deadline: &'a mut Deadline,
     pub(crate) settings: &'a Settings,
+    /// What rules say of the request.
+    pub(crate) terms: Option<&'a Terms>,
+    /// How long the server may take to the head of its answer.
+    pub(crate) head_timeout: Duration,
     pub(crate) request: Request,
+    /// When the server was chosen.
+    pub(crate) begun: Instant,
     /// Whether the client is to be told that its connection ends.
     pub(crate) closing: bool,
 }
@@ -98,6 +108,7 @@ struct Download {
     /// Whether the client got any byte of the answer proper.
     began: bool,
     bytes: u64,
+    head_micros: u64,
     progress: bool,
     client_blocks: bool,
     /// Whether the client's stream may hold back bytes that were written to it.
@@ -166,6 +177,7 @@ impl<S: ClientStream> Relay<'_, S> {
         Ok(Relayed {
             status: response.status,
             bytes: download.bytes,
+            head_micros: download.head_micros,
             server_reusable: response.reusable && whole && self.server_buffer.is_empty(),
             client_reusable: download.client_reusable && whole,
             upload_cut: !whole,
@@ -180,7 +192,7 @@ impl<S: ClientStream> Relay<'_, S> {
         }
         match (&download.stage, client_due) {
             (Stage::Head(_), Some(due)) => due,
-            (Stage::Head(_), None) => now + self.settings.response_head_timeout.0,
+            (Stage::Head(_), None) => now + self.head_timeout,
             _ => now + self.settings.response_idle_timeout.0,
         }
     }
@@ -290,10 +302,16 @@ impl<S: ClientStream> Relay<'_, S> {
         };
         let head = &self.server_buffer.filled()[..end];
         let is_head = self.request.method == Method::Head;
+        let start = self.out.len();
         let Ok(response) = read_response(head, is_head, self.request.modern, persistence, self.out) else {
             self.out.clear();
             return Err(bad);
         };
+        if let Some(terms) = self.terms.filter(|_| response.status >= 200) {
+            for edits in &terms.response {
+                edits.apply_to_head(self.out, start);
+            }
+        }
         self.server_buffer.consume(end);
         match response.status {
             101 if self.request.upgrade => {
@@ -320,6 +338,7 @@ impl<S: ClientStream> Relay<'_, S> {
         };
         download.client_reusable = persistence != Persistence::Close && !ends_with_close;
         download.response = Some(response);
+        download.head_micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         download.stage = match response.body {
             ResponseBody::None | ResponseBody::Length(0) => Stage::Done,
             ResponseBody::Length(length) => Stage::Length(length),
@@ -391,6 +410,7 @@ impl Download {
             upgraded: false,
             began: false,
             bytes: 0,
+            head_micros: 0,
             progress: false,
             client_blocks: false,
             unflushed: false,

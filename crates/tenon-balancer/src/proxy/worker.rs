@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tenon_model::{Network, Random};
+use tenon_model::Random;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::access::AccessLog;
 use crate::counters::{Counters, count};
 use crate::front::{self, Entrance};
 use crate::settings::Settings;
+use crate::shaping::Shaping;
 use crate::upstream::Directory;
 
 use crate::tls::Tls;
@@ -26,7 +27,7 @@ use crate::tls::Tls;
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) directory: Directory,
-    pub(crate) trusted: Vec<Network>,
+    pub(crate) shaping: Shaping,
     pub(crate) random: Arc<dyn Random>,
     /// Client connections open now.
     pub(crate) open: AtomicUsize,
@@ -114,7 +115,7 @@ impl Worker {
     async fn accept(self: Arc<Self>, listener: TcpListener, entrance: Entrance, tracker: TaskTracker) {
         let local = listener.local_addr().ok();
         loop {
-            if self.shared.open.load(Ordering::Relaxed) >= self.shared.settings.connections_max {
+            if self.shared.open.load(Ordering::Relaxed) >= self.shared.shaping.limits.connections_max() {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -130,6 +131,10 @@ impl Worker {
     }
 
     fn begin(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, entrance: Entrance, tracker: &TaskTracker) {
+        // Closed without a word, if it may not be here.
+        let Ok(met) = self.shared.shaping.meet(address) else {
+            return;
+        };
         if stream.set_nodelay(true).is_err() {
             return;
         }
@@ -137,7 +142,7 @@ impl Worker {
         count(&self.counters.accepted);
         let guard = Open(Arc::clone(self));
         let idle = Arc::new(AtomicBool::new(true));
-        let serving = front::serve(Arc::clone(self), stream, address, entrance, Arc::clone(&idle));
+        let serving = front::serve(Arc::clone(self), stream, (address, met), entrance, Arc::clone(&idle));
         let task = tracker.spawn(async move {
             let _guard = guard;
             serving.await;
@@ -181,7 +186,7 @@ impl Worker {
 
     /// Whether clients should come back on a new connection.
     pub(crate) fn is_closing(&self) -> bool {
-        let limit = self.shared.settings.connections_max;
+        let limit = self.shared.shaping.limits.connections_max();
         self.draining.load(Ordering::Relaxed) || self.shared.open.load(Ordering::Relaxed) > limit - limit / 10
     }
 
@@ -201,6 +206,13 @@ impl Worker {
     /// A new correlation id.
     pub(crate) fn cid(&self) -> Cid {
         lock(&self.cids).next(&*self.shared.random)
+    }
+
+    /// A new trace.
+    pub(crate) fn new_trace(&self) -> NewTrace {
+        let mut cids = lock(&self.cids);
+        let random = &*self.shared.random;
+        NewTrace::new(&cids.next(random), &cids.next(random))
     }
 }
 
@@ -239,6 +251,26 @@ pub(crate) struct Cid([u8; CID_BYTES * 2]);
 impl Cid {
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a correlation id is made of hexadecimal digits")
+    }
+}
+
+/// The value of a `traceparent` that begins a trace (W3C Trace Context, version 00).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewTrace([u8; 55]);
+
+impl NewTrace {
+    /// Of 48 random digits.
+    fn new(first: &Cid, second: &Cid) -> Self {
+        // That it is to be recorded is what services would decide that begin a trace themselves.
+        let mut text = *b"00-................................-................-01";
+        text[3..27].copy_from_slice(&first.0);
+        text[27..35].copy_from_slice(&second.0[..8]);
+        text[36..52].copy_from_slice(&second.0[8..]);
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it is made of hexadecimal digits and dashes")
     }
 }
 
