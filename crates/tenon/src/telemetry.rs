@@ -26,6 +26,8 @@ pub(crate) fn init(settings: &LogSettings, file: &Path, to_stderr: bool) -> anyh
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
+        // They would go to standard error, which is the same full disk, and panic when that fails.
+        .log_internal_errors(false)
         .with_ansi(false);
     let started = match settings.format {
         LogFormat::Text => subscriber.try_init(),
@@ -42,6 +44,8 @@ pub(crate) fn init(settings: &LogSettings, file: &Path, to_stderr: bool) -> anyh
 /// A log file that is set aside when it is large: `x.log` becomes `x.log.1`, and so on.
 ///
 /// The process's own output goes there too, so that nothing that anybody prints is lost, also after the file was set aside.
+/// Lines that can't be written, for the disk is full, are left out: a component does its work without a log. The next line that
+/// can be written is preceded by how many are missing.
 #[derive(Debug, Clone)]
 struct LogFile(Arc<Mutex<Open>>);
 
@@ -52,6 +56,8 @@ struct Open {
     size_bytes: u64,
     size_bytes_max: u64,
     files_max: u32,
+    format: LogFormat,
+    missing: u64,
 }
 
 impl LogFile {
@@ -69,6 +75,8 @@ impl LogFile {
                 size_bytes,
                 size_bytes_max: settings.size_bytes_max.max(1),
                 files_max: settings.files_max,
+                format: settings.format,
+                missing: 0,
             })
         };
         let open = open().with_context(|| format!("can't open the log {}", path.display()))?;
@@ -105,6 +113,35 @@ impl Open {
         self.size_bytes = 0;
         redirect_output(&self.file)
     }
+
+    fn append(&mut self, line: &[u8]) {
+        let written = match self.missing {
+            0 => self.file.write_all(line),
+            missing => {
+                let note = note_of_missing(self.format, missing);
+                self.file.write_all(&[note.as_bytes(), line].concat())
+            }
+        };
+        match written {
+            Ok(()) => {
+                self.missing = 0;
+                self.size_bytes += line.len() as u64;
+            }
+            Err(_) => self.missing += 1,
+        }
+    }
+}
+
+/// Begins with an end of line, because a part of a line that is missing may have been written.
+fn note_of_missing(format: LogFormat, missing: u64) -> String {
+    match format {
+        LogFormat::Text => {
+            format!("\n WARN tenon::telemetry: {missing} lines are missing here, they could not be written\n")
+        }
+        LogFormat::Json => format!(
+            "\n{{\"level\":\"WARN\",\"target\":\"tenon::telemetry\",\"message\":\"{missing} lines are missing here, they could not be written\"}}\n"
+        ),
+    }
 }
 
 impl Write for LogFile {
@@ -114,8 +151,7 @@ impl Write for LogFile {
             // A log that can't be turned goes on growing: better than none.
             let _ = open.turn();
         }
-        open.file.write_all(line)?;
-        open.size_bytes += line.len() as u64;
+        open.append(line);
         Ok(line.len())
     }
 
@@ -129,5 +165,40 @@ impl<'a> MakeWriter<'a> for LogFile {
 
     fn make_writer(&'a self) -> LogFile {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_into(path: &Path) -> LogFile {
+        let open = Open {
+            path: path.to_owned(),
+            file: append_to(path).unwrap(),
+            size_bytes: 0,
+            size_bytes_max: 1_000_000,
+            files_max: 2,
+            format: LogFormat::Text,
+            missing: 0,
+        };
+        LogFile(Arc::new(Mutex::new(open)))
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_of_the_log_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = log_into(Path::new("/dev/full"));
+        log.write_all(b"one\n").unwrap();
+        log.write_all(b"two\n").unwrap();
+        let path = folder.path().join("x.log");
+        log.0.lock().unwrap().file = append_to(&path).unwrap();
+        log.write_all(b"three\n").unwrap();
+        log.write_all(b"four\n").unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].contains("2 lines are missing"), "{text}");
+        assert_eq!(lines[1..], ["three", "four"]);
     }
 }
