@@ -395,6 +395,74 @@ export const kinds = [
   },
 ];
 
+/** @returns {Schemas["BalancerState"]} */
+export function balancer() {
+  const uptime = (Date.now() - started) / 1000;
+  const main = objects.find((each) => each.kind === "balancer")?.body;
+  /** @type {{ name: string, weight?: number, state?: Schemas["BalancedState"] }[]} */
+  const entries = /** @type {any} */ (main)?.servers ?? [];
+  const servers = ["server1", "server2"].map((name, index) => {
+    const entry = entries.find((each) => each.name === name);
+    const state = dead.has(name) ? "dead" : (entry?.state ?? "in");
+    return {
+      name,
+      address: `/env/${name}/run/data.sock`,
+      state,
+      weight: entry?.weight ?? 1,
+      health: state === "dead" ? "dead" : "ready",
+      in_flight: state === "in" ? 3 + index : 0,
+      requests: Math.floor(uptime * (180 + index * 20)) + 120_000,
+      failures: index * 4,
+      latency_p50_ms: 0.84 + index * 0.1,
+      latency_p99_ms: 6.2 + index,
+    };
+  });
+  const certificate = (
+    /** @type {string} */ name,
+    /** @type {string[]} */ hosts,
+    /** @type {number} */ days,
+  ) => ({
+    name,
+    hosts,
+    is_default: name === "default",
+    not_before: ago(200 * 24 * 60 * MINUTE),
+    not_after: ago(-days * 24 * 60 * MINUTE),
+    fingerprint: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+  });
+  return {
+    age_ms: 300,
+    report: {
+      name: "load-balancer",
+      instance: "0011223344556677",
+      revision: 42,
+      algorithm: "round-robin",
+      traffic: {
+        connections: 312,
+        tls_connections: 290,
+        h2_connections: 120,
+        tls_failures: 2,
+        requests: Math.floor(uptime * 380) + 240_000,
+        errors: 12,
+        refused: 431,
+        queued: 0,
+        retries: 7,
+        unknown: 0,
+        not_sent: 0,
+      },
+      servers,
+      rules: [
+        { name: "no-admin-from-outside", hits: 431, refused: 431, queued: 0 },
+        { name: "search-limit", hits: Math.floor(uptime * 20), refused: 18, queued: 0 },
+      ],
+      certificates: [
+        certificate("api", ["api.example.com"], 21),
+        certificate("default", ["localhost", "127.0.0.1"], 165),
+      ],
+      problems: [],
+    },
+  };
+}
+
 /** @type {Schemas["Object"][]} */
 export const objects = [
   object("rest-channel", "user-details", "tutorial.yaml", {

@@ -113,6 +113,7 @@ const ROUTES = [
     () => ok({ user: "admin", access: "admin", expires_at: data.ago(-3_600_000) }),
   ],
   ["GET", /^status$/, () => ok(data.status())],
+  ["GET", /^balancers$/, () => ok({ items: data.dead.has("load-balancer") ? [] : [data.balancer()] })],
   ["GET", /^services$/, ({ query }) => page(data.services, query)],
   [
     "GET",

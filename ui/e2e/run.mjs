@@ -140,6 +140,30 @@ async function jobs() {
   await accessible("a job");
 }
 
+/** @param {string} name @param {string} action @param {string} confirm */
+async function changeServer(name, action, confirm) {
+  await page.getByRole("button", { name: `${action}: ${name}` }).click();
+  const dialog = page.getByRole("dialog");
+  if (action === "Weight") await dialog.getByLabel("Weight").fill("3");
+  await dialog.getByRole("button", { name: confirm }).click();
+  await dialog.waitFor({ state: "detached" });
+}
+
+async function loadBalancer() {
+  await goTo("Load balancer");
+  const server = (/** @type {string} */ attributes) => page.locator(`tr[data-server="server2"]${attributes}`);
+  const patience = { timeout: 30_000 };
+  await server('[data-state="in"]').waitFor(patience);
+  await page.locator('tr[data-certificate="default"]').waitFor();
+  await accessible("the load balancer");
+  await changeServer("server2", "Drain", "Drain");
+  await server('[data-state="drain"]').waitFor(patience);
+  await changeServer("server2", "Take back", "Take back");
+  await server('[data-state="in"]').waitFor(patience);
+  await changeServer("server2", "Weight", "Save");
+  await server('[data-weight="3"]').waitFor(patience);
+}
+
 async function objects() {
   await goTo("Objects");
   await page.getByRole("navigation", { name: "Kinds" }).waitFor();
@@ -181,6 +205,7 @@ async function screenshots(directory) {
     await first.waitFor();
     visited.set(`${list}-detail`, (await first.getAttribute("href")) ?? "/");
   }
+  visited.set("load-balancer", "/load-balancer");
   visited.set("objects-edit", `${visited.get("objects-detail")}/edit`);
   for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     await page.emulateMedia({ colorScheme });
@@ -249,6 +274,8 @@ try {
     await step("invokes a service", invokeService);
     await step("shows deployments", deployments);
     await step("shows jobs and their runs", jobs);
+    if (options.component?.includes("load-balancer"))
+      await step("drains a server and takes it back", loadBalancer);
     await step("shows objects as forms", objects);
     await step("keeps its place over a reload", deepLink);
     const directory = options.screenshots;

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { ApiError } from "./api/client";
 import { sessionQuery } from "./api/queries";
 import { Link, match, usePath } from "./router";
+import { BalancerScreen } from "./screens/balancer";
 import { DeploymentScreen } from "./screens/deployment";
 import { DeploymentsScreen } from "./screens/deployments";
 import { JobScreen } from "./screens/job";
@@ -29,6 +30,7 @@ const ROUTES: [string, (params: Params) => ReactNode][] = [
   ["/deployments/:number", (p) => <DeploymentScreen key={p.number} number={Number(p.number)} />],
   ["/jobs", () => <JobsScreen />],
   ["/jobs/:name", (p) => <JobScreen key={p.name} name={p.name ?? ""} />],
+  ["/load-balancer", () => <BalancerScreen />],
   ["/objects", () => <ObjectsScreen />],
   ["/objects/:kind", (p) => <ObjectsScreen kind={p.kind ?? ""} />],
   [

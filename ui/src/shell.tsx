@@ -16,6 +16,7 @@ const PLACES: { href: string; text: string; icon: IconName; key: string }[] = [
   { href: "/services", text: "Services", icon: "services", key: "s" },
   { href: "/deployments", text: "Deployments", icon: "deployments", key: "d" },
   { href: "/jobs", text: "Jobs", icon: "jobs", key: "j" },
+  { href: "/load-balancer", text: "Load balancer", icon: "balancer", key: "l" },
   { href: "/objects", text: "Objects", icon: "objects", key: "b" },
 ];
 

@@ -59,6 +59,12 @@ export const statusQuery = queryOptions({
   refetchInterval: PULSE_MS,
 });
 
+export const balancersQuery = queryOptions({
+  queryKey: ["balancers"],
+  queryFn: async ({ signal }) => unwrap(await api.GET("/v1/balancers", { signal })),
+  refetchInterval: PULSE_MS,
+});
+
 export const servicesQuery = infiniteQueryOptions({
   queryKey: ["services"],
   queryFn: async ({ pageParam, signal }) =>

@@ -4,6 +4,57 @@
  */
 
 export interface paths {
+    "/v1/balancer-configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a load balancer does, secrets included; waits for a change if asked to. Only for load balancers, known by certificate. */
+        get: operations["getBalancerConfiguration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/balancers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The load balancers of the cluster as each described itself last. */
+        get: operations["listBalancers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/balancers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** A load balancer says how it is; only of itself, known by its certificate. */
+        put: operations["reportBalancer"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/deployments": {
         parameters: {
             query?: never;
@@ -254,7 +305,8 @@ export interface paths {
         /** A component without a store of its own says how it is; only of itself, known by its certificate. */
         put: operations["announceMember"];
         post?: never;
-        delete?: never;
+        /** Forgets a component that has ended and will not come back. */
+        delete: operations["forgetMember"];
         options?: never;
         head?: never;
         patch?: never;
@@ -523,6 +575,163 @@ export interface components {
              */
             wait_ms?: number | null;
         };
+        /** @description A server as a load balancer sees it. */
+        BalancedServer: {
+            /** @description Where it is reached: a path of a Unix socket, or `host:port`. */
+            address: string;
+            /** @description Until when it is ejected; none if it isn't. */
+            ejected_until?: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: uint64
+             * @description Attempts that it failed: no connection, no answer, or half of one.
+             */
+            failures: number;
+            /** @description What checks of its readiness found: `unknown`, `ready`, `not-ready`, `suspect` or `dead`. */
+            health: string;
+            /**
+             * Format: uint64
+             * @description Requests that it has now.
+             */
+            in_flight: number;
+            /**
+             * Format: double
+             * @description Half of the requests of the last minute took at most so many milliseconds; none if there were none.
+             */
+            latency_p50_ms?: number | null;
+            /**
+             * Format: double
+             * @description Of a hundred requests of the last minute, 99 took at most so many milliseconds; none if there were none.
+             */
+            latency_p99_ms?: number | null;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: uint64
+             * @description Requests that it got.
+             */
+            requests: number;
+            /** @description Whether it gets requests. */
+            state: components["schemas"]["BalancedState"];
+            /**
+             * Format: uint32
+             * @description Its part of the requests, relative to the others.
+             */
+            weight: number;
+        };
+        /** @description Whether a server gets requests, all things considered. */
+        BalancedState: "in" | "not-ready" | "drain" | "maintenance" | "ejected" | "dead";
+        /** @description What a load balancer does: objects of its kinds with references resolved and secrets opened. */
+        BalancerConfiguration: {
+            /** @description The object `balancer/main`; none if there is none. */
+            balancer?: components["schemas"]["ConfigurationPart"] | null;
+            /** @description Objects of the kind `balancer-certificate`, by name. */
+            certificates: components["schemas"]["ConfigurationPart"][];
+            /**
+             * Format: uint64
+             * @description What to send as `after` to wait for the next change.
+             */
+            cursor: number;
+            /** @description The revision of the objects that this is of. */
+            revision: components["schemas"]["Revision"];
+            /** @description Objects of the kind `balancer-rule`, by name. */
+            rules: components["schemas"]["ConfigurationPart"][];
+        };
+        /** @description How a load balancer is. Numbers are counted since its process began. */
+        BalancerReport: {
+            /** @description Which server gets a request: `round-robin` or `least-in-flight`. */
+            algorithm: string;
+            /** @description Each certificate. */
+            certificates: components["schemas"]["ServedCertificate"][];
+            /** @description This life of its process. */
+            instance: components["schemas"]["InstanceId"];
+            /** @description Its name. */
+            name: string;
+            /** @description Parts of the configuration that can't be used; what was known of them before stays in force. */
+            problems: components["schemas"]["ConfigurationProblem"][];
+            /** @description The revision of the objects that it has in force; 0 before it has any. */
+            revision: components["schemas"]["Revision"];
+            /** @description Each rule in force, in the order in which they are looked at. */
+            rules: components["schemas"]["RuleCount"][];
+            /** @description Each server. */
+            servers: components["schemas"]["BalancedServer"][];
+            /** @description Client connections and requests. */
+            traffic: components["schemas"]["BalancerTraffic"];
+        };
+        /** @description A load balancer as it described itself last. */
+        BalancerState: {
+            /**
+             * Format: uint64
+             * @description How long ago that was, in milliseconds; one that runs does it once a second.
+             */
+            age_ms: number;
+            /** @description What it said. */
+            report: components["schemas"]["BalancerReport"];
+        };
+        /** @description A part of a list. */
+        BalancerStatePage: {
+            /** @description The items, in the list's order. */
+            items: components["schemas"]["BalancerState"][];
+            /** @description What to send as `after` for the next page; none if this is the last. */
+            next?: string | null;
+        };
+        /** @description What goes through a load balancer. */
+        BalancerTraffic: {
+            /**
+             * Format: uint64
+             * @description Client connections open now.
+             */
+            connections: number;
+            /**
+             * Format: uint64
+             * @description Requests answered with 500 to 599.
+             */
+            errors: number;
+            /**
+             * Format: uint64
+             * @description Those of them that speak HTTP/2.
+             */
+            h2_connections: number;
+            /**
+             * Format: uint64
+             * @description Requests that no server could take in time.
+             */
+            not_sent: number;
+            /**
+             * Format: uint64
+             * @description Requests that wait for a server now.
+             */
+            queued: number;
+            /**
+             * Format: uint64
+             * @description Requests refused before a server saw them.
+             */
+            refused: number;
+            /**
+             * Format: uint64
+             * @description Requests answered, whoever answered them.
+             */
+            requests: number;
+            /**
+             * Format: uint64
+             * @description Attempts beyond the first.
+             */
+            retries: number;
+            /**
+             * Format: uint64
+             * @description Those of them that speak TLS.
+             */
+            tls_connections: number;
+            /**
+             * Format: uint64
+             * @description TLS handshakes that failed.
+             */
+            tls_failures: number;
+            /**
+             * Format: uint64
+             * @description Requests that a server got and did not answer.
+             */
+            unknown: number;
+        };
         /** @description What a deployment that is sent says of its canary. */
         CanaryRequest: {
             /**
@@ -618,6 +827,29 @@ export interface components {
             uptime_seconds?: number | null;
             /** @description The version of its binary; empty while it does not run. */
             version: string;
+        };
+        /** @description One object of a configuration. */
+        ConfigurationPart: {
+            /** @description Its fields, ready for use: with defaults, references resolved, secrets opened. Null if `problem` says why they can't be. */
+            body: unknown;
+            /** @description Its name. */
+            name: string;
+            /** @description Why it can't be used; empty if it can. A load balancer goes on with what it knew of it. */
+            problem?: string;
+            /**
+             * Format: uint64
+             * @description Its version.
+             */
+            version: number;
+        };
+        /** @description A part of the configuration that can't be used. */
+        ConfigurationProblem: {
+            /** @description The kind of the object. */
+            kind: string;
+            /** @description What is wrong. */
+            message: string;
+            /** @description Its name. */
+            name: string;
         };
         /** @description A file to deploy. */
         DeployFile: {
@@ -894,6 +1126,8 @@ export interface components {
             group: components["schemas"]["KindGroup"];
             /** @description The kind's name, such as `rest-channel`. */
             name: string;
+            /** @description The only name that an object of this kind can have; none if any name will do. */
+            only_name?: string | null;
             /** @description JSON Schema of the fields. */
             schema: unknown;
             /** @description What it is called in headings. */
@@ -907,7 +1141,7 @@ export interface components {
             next?: string | null;
         };
         /** @description What a kind is for; the dashboard and the reference group kinds by it. */
-        KindGroup: "channel" | "outgoing" | "security" | "schedule";
+        KindGroup: "channel" | "outgoing" | "security" | "schedule" | "load-balancer";
         /** @description A user's name and password. */
         LogInRequest: {
             /** @description The password. */
@@ -1135,6 +1369,26 @@ export interface components {
         Revision: number;
         /** @description What a component of the cluster is. One process plays one role. */
         Role: "store" | "server" | "scheduler" | "dashboard" | "load-balancer" | "operator";
+        /** @description What a rule did. */
+        RuleCount: {
+            /**
+             * Format: uint64
+             * @description Requests that matched.
+             */
+            hits: number;
+            /** @description The name of its object. */
+            name: string;
+            /**
+             * Format: uint64
+             * @description Those that wait because of it now.
+             */
+            queued: number;
+            /**
+             * Format: uint64
+             * @description Those of them that it refused.
+             */
+            refused: number;
+        };
         /** @description How a run is, or how it ended. */
         RunOutcome: "waiting" | "running" | "ok" | "error" | "timeout" | "lost" | "skipped";
         /** @description One execution of a job. */
@@ -1205,6 +1459,23 @@ export interface components {
         SecretValue: {
             /** @description The value. */
             value: string;
+        };
+        /** @description A certificate that a load balancer has. */
+        ServedCertificate: {
+            /** @description SHA-256 of it, in hexadecimal; empty if it could not be read. */
+            fingerprint: string;
+            /** @description Hosts that it is shown for. */
+            hosts: string[];
+            /** @description Whether it is shown where none is for the host. */
+            is_default: boolean;
+            /** @description The name of its object; `default` for the one that the environment came with. */
+            name: string;
+            /** @description It is not valid after this. */
+            not_after?: components["schemas"]["Timestamp"] | null;
+            /** @description It is not valid before this. */
+            not_before?: components["schemas"]["Timestamp"] | null;
+            /** @description Why the newest version of it can't be used; empty if it is. */
+            problem?: string;
         };
         /** @description A service. */
         ServiceSummary: {
@@ -1286,6 +1557,105 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getBalancerConfiguration: {
+        parameters: {
+            query?: {
+                /** @description The `cursor` of the last answer: wait until the configuration differs from that. None: answer at once. */
+                after?: number | null;
+                /** @description How long to wait at most, in milliseconds; 25,000 if not given and never more. */
+                wait_ms?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BalancerConfiguration"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listBalancers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BalancerStatePage"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reportBalancer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BalancerReport"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Nothing"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listDeployments: {
         parameters: {
             query?: {
@@ -1791,6 +2161,38 @@ export interface operations {
                 "application/json": components["schemas"]["Member"];
             };
         };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Nothing"];
+                };
+            };
+            /** @description What is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    forgetMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description Done */
             200: {

@@ -4,6 +4,9 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Access = Schemas["Access"];
+export type BalancedServer = Schemas["BalancedServer"];
+export type BalancerReport = Schemas["BalancerReport"];
+export type BalancerState = Schemas["BalancerState"];
 export type ClusterStatus = Schemas["ClusterStatus"];
 export type ComponentStatus = Schemas["ComponentStatus"];
 // Reading loses the generated type's pairs: they come as lists.
@@ -20,6 +23,7 @@ export type Problem = Schemas["Problem"];
 export type RefusedFile = Schemas["RefusedFile"];
 export type RunOutcome = Schemas["RunOutcome"];
 export type RunSummary = Schemas["RunSummary"];
+export type ServedCertificate = Schemas["ServedCertificate"];
 export type ServiceSummary = Schemas["ServiceSummary"];
 export type Session = Schemas["Session"];
 export type TenonObject = Schemas["Object"];

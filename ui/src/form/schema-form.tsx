@@ -114,7 +114,29 @@ function text(value: Json | undefined): string {
   return typeof value === "string" ? value : value == null ? "" : String(value);
 }
 
+/** PEM and the like: a line of its own for each line. */
+function LongText(props: InputProps & { placeholder?: string | undefined; shown: string }) {
+  return (
+    <Textarea
+      {...common(props)}
+      description={props.field.description || undefined}
+      placeholder={props.placeholder}
+      value={props.shown}
+      onChange={(event) => props.onChange(event.currentTarget.value || undefined)}
+      minRows={3}
+      maxRows={12}
+      autosize
+      spellCheck={false}
+      autoComplete="off"
+      styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)" } }}
+    />
+  );
+}
+
 function TextField(props: InputProps) {
+  if (props.field.schema["x-tenon-multiline"]) {
+    return <LongText {...props} shown={text(props.value)} placeholder={hintOf(props.field.schema)} />;
+  }
   return (
     <TextInput
       {...common(props)}
@@ -129,6 +151,11 @@ function TextField(props: InputProps) {
 
 function SecretInput(props: InputProps) {
   const kept = props.value === MASK;
+  if (props.field.schema["x-tenon-multiline"]) {
+    return (
+      <LongText {...props} shown={kept ? "" : text(props.value)} placeholder={kept ? "unchanged" : ""} />
+    );
+  }
   const { description, ...rest } = common(props);
   return (
     <PasswordInput

@@ -29,6 +29,7 @@ export interface Schema {
   oneOf?: Schema[];
   allOf?: Schema[];
   writeOnly?: boolean;
+  "x-tenon-multiline"?: boolean;
   "x-tenon-secret"?: boolean;
   "x-tenon-service"?: boolean;
   "x-tenon-reference"?: string[];

@@ -66,7 +66,7 @@ function prefilled(kind: KindDescription): JsonObject {
 
 function Editor({ kind, object }: { kind: KindDescription; object?: TenonObject }) {
   const schema = asSchema(kind.schema) ?? {};
-  const [name, setName] = useState(object?.name ?? "");
+  const [name, setName] = useState(object?.name ?? kind.only_name ?? "");
   const [body, setBody] = useState<JsonObject>(() =>
     object ? (object.body as JsonObject) : prefilled(kind),
   );
@@ -111,12 +111,14 @@ function Editor({ kind, object }: { kind: KindDescription; object?: TenonObject 
         description={
           object
             ? "A name is the object's identity and does not change."
-            : "Unique among objects of this kind"
+            : kind.only_name
+              ? "There is one object of this kind."
+              : "Unique among objects of this kind"
         }
         required
         maxLength={200}
-        disabled={Boolean(object)}
-        autoFocus={!object}
+        disabled={Boolean(object ?? kind.only_name)}
+        autoFocus={!object && !kind.only_name}
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
       />

@@ -4,6 +4,7 @@ const PATHS = {
   services: "M8 7l-5 5 5 5M16 7l5 5-5 5",
   deployments: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   jobs: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3.5 2",
+  balancer: "M12 3v6M12 9L5 15M12 9l7 6M12 9v6M3 17h4v4H3zM10 17h4v4h-4zM17 17h4v4h-4z",
   objects: "M4 5h16v5H4zM4 14h16v5H4zM8 7.5h.01M8 16.5h.01",
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM20 20l-4-4",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",

@@ -18,6 +18,13 @@ endpoint! {
     ReportBalancer = "reportBalancer" Put "/v1/balancers/{name}" None, (BalancerPath, BalancerReport) -> Nothing;
 }
 
+/// The kind of the object that configures load balancers as a whole.
+pub const BALANCER_KIND: &str = "balancer";
+/// The kind of certificates that load balancers show to clients.
+pub const BALANCER_CERTIFICATE_KIND: &str = "balancer-certificate";
+/// The kind of rules of load balancers.
+pub const BALANCER_RULE_KIND: &str = "balancer-rule";
+
 /// Which load balancer is meant.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BalancerPath {
