@@ -93,6 +93,7 @@ impl Balancer {
             random: deps.random,
             open: AtomicUsize::new(0),
             tls_open: AtomicUsize::new(0),
+            http2_open: AtomicUsize::new(0),
             tls,
             own_host,
         };

@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     pub(crate) connects: AtomicU64,
     pub(crate) upgrades: AtomicU64,
     pub(crate) cut: AtomicU64,
+    pub(crate) http2_requests: AtomicU64,
     pub(crate) tls_handshakes: AtomicU64,
     pub(crate) tls_failures: AtomicU64,
 }

@@ -66,7 +66,9 @@ async fn watch_one(shared: &Shared, upstream: &Upstream) {
             Check::Refused => directory.refused(upstream.id, now),
         }
         directory.refresh(now);
-        let down = directory.health(upstream.id).is_some_and(|health| health != Health::Ready);
+        let down = directory
+            .health(upstream.id)
+            .is_some_and(|health| health != Health::Ready);
         let interval = settings.health_interval.0;
         tokio::time::sleep(if down { interval.min(DOWN_INTERVAL) } else { interval }).await;
     }

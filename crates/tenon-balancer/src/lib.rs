@@ -19,6 +19,7 @@ mod error;
 mod follower;
 mod front;
 mod health;
+mod http2;
 mod kinds;
 mod metrics;
 mod proxy;

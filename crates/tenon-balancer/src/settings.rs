@@ -29,6 +29,22 @@ pub struct Settings {
     pub certificate_check_interval: DurationText,
     /// Whether HTTP/2 is offered to clients that speak TLS.
     pub http2: bool,
+    /// Whether a client may speak HTTP/2 without TLS, by beginning with it.
+    pub http2_cleartext: bool,
+    /// Streams of one connection that may be open at once.
+    pub http2_streams_max: u32,
+    /// Bytes of one request body that a client may send ahead.
+    pub http2_stream_window_bytes: u32,
+    /// Bytes of all request bodies of a connection that a client may send ahead.
+    pub http2_connection_window_bytes: u32,
+    /// Bytes of one answer that may wait to be written.
+    pub http2_send_buffer_bytes: u32,
+    /// Streams that the client of a connection may reset, or make the load balancer reset, beyond one for each that is answered.
+    pub http2_resets_max: usize,
+    /// How often a client with open streams is asked whether it is still there.
+    pub http2_ping_interval: DurationText,
+    /// How long it may take to answer that.
+    pub http2_ping_timeout: DurationText,
     /// From the first byte of a head to its last; also from connecting to the first byte.
     pub head_timeout: DurationText,
     /// How long a connection between two requests is kept.
@@ -106,6 +122,14 @@ impl Default for Settings {
             tls_handshake_timeout: DurationText::from_secs(5),
             certificate_check_interval: DurationText::from_secs(3),
             http2: true,
+            http2_cleartext: false,
+            http2_streams_max: 128,
+            http2_stream_window_bytes: 256 * 1024,
+            http2_connection_window_bytes: 1024 * 1024,
+            http2_send_buffer_bytes: 64 * 1024,
+            http2_resets_max: 100,
+            http2_ping_interval: DurationText::from_secs(20),
+            http2_ping_timeout: DurationText::from_secs(20),
             idle_timeout: DurationText::from_secs(60),
             body_grace: DurationText::from_secs(5),
             body_rate_min_bytes: 500,

@@ -76,6 +76,11 @@ impl ChunkScan {
         }
     }
 
+    /// The trailer section with the empty line at its end, once the body is done and unless it was taken.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
     /// Follows more bytes; gives each run of payload to `payload`.
     pub(crate) fn feed(&mut self, input: &[u8], mut payload: impl FnMut(&[u8])) -> Result<Fed, Refusal> {
         let mut at = 0;

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::counters::count;
+use crate::http2;
 use crate::proxy::{Connection, Peer, Worker};
 use crate::shaping::Met;
 use crate::tls::ClientCertificate;
@@ -34,7 +36,10 @@ pub(crate) async fn serve(
     let peer = Peer::new(received.client, received.trusted);
     let _arrival = received.arrival;
     match entrance {
-        Entrance::Http => Connection::new(worker, stream, peer, idle).run().await,
+        Entrance::Http if worker.shared.settings.http2_cleartext && begins_http2(&worker, &stream).await => {
+            Box::pin(http2::serve(worker, stream, peer, idle)).await;
+        }
+        Entrance::Http => Connection::new(worker, stream, Arc::new(peer), idle).run().await,
         // A box of its own, so that connections without TLS need no room for it.
         Entrance::Https => Box::pin(serve_tls(worker, stream, peer, idle)).await,
     }
@@ -57,7 +62,11 @@ async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle:
         .peer_certificates()
         .and_then(<[_]>::first)
         .map(ClientCertificate::of);
-    Connection::new(worker, stream, peer, idle).run().await;
+    if session.alpn_protocol() == Some(b"h2") {
+        Box::pin(http2::serve(worker, stream, peer, idle)).await;
+    } else {
+        Connection::new(worker, stream, Arc::new(peer), idle).run().await;
+    }
 }
 
 async fn handshake(worker: &Worker, stream: TcpStream, peer: &Peer) -> Option<TlsStream<TcpStream>> {
@@ -75,6 +84,31 @@ async fn handshake(worker: &Worker, stream: TcpStream, peer: &Peer) -> Option<Tl
             None
         }
     }
+}
+
+/// What a client sends first that knows that HTTP/2 is spoken here (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A pause until more of a preface may have come.
+const PEEK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Looks at the first bytes of a connection without taking them.
+async fn begins_http2(worker: &Worker, stream: &TcpStream) -> bool {
+    let peeking = async {
+        let mut start = [0; PREFACE.len()];
+        loop {
+            match stream.peek(&mut start).await {
+                Ok(count) if count > 0 && start[..count] == PREFACE[..count] => {
+                    if count == PREFACE.len() {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
+            tokio::time::sleep(PEEK_PAUSE).await;
+        }
+    };
+    let timeout = worker.shared.settings.head_timeout.0;
+    tokio::time::timeout(timeout, peeking).await.unwrap_or(false)
 }
 
 /// Counts something while it lives.

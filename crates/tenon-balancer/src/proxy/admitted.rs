@@ -58,7 +58,9 @@ impl<S: ClientStream> Connection<S> {
         // A body that is here already is passed over; for the rest of one nobody waits.
         let rest = match request.body {
             Body::None => Some(0),
-            Body::Length(length) => usize::try_from(length).ok().filter(|length| *length <= self.buffer.len()),
+            Body::Length(length) => usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= self.buffer.len()),
             Body::Chunked => None,
         };
         self.buffer.consume(rest.unwrap_or_default());

@@ -11,6 +11,9 @@ pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Unpin + Send {
     /// Whether its orderly end is told apart from its breaking off by more than being closed.
     const SAYS_GOODBYE: bool;
 
+    /// Whether it carries one request only.
+    const CARRIES_ONE: bool = false;
+
     /// Ready once the client has given up on what it asked for, as far as that can be seen without reading.
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending

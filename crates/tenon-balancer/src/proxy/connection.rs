@@ -36,7 +36,7 @@ pub(crate) struct Connection<S> {
     /// Bytes for the client.
     pub(super) out: Vec<u8>,
     pub(super) deadline: Deadline,
-    pub(super) peer: Peer,
+    pub(super) peer: Arc<Peer>,
     /// Whether the connection is between two requests.
     pub(super) idle: Arc<AtomicBool>,
     pub(super) cid: Cid,
@@ -83,7 +83,7 @@ pub(crate) struct Served {
 }
 
 impl<S: ClientStream> Connection<S> {
-    pub(crate) fn new(worker: Arc<Worker>, client: S, peer: Peer, idle: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, client: S, peer: Arc<Peer>, idle: Arc<AtomicBool>) -> Self {
         let deadline = Deadline::after(worker.shared.shaping.limits.head_timeout());
         let cid = worker.cid();
         Self {
@@ -112,6 +112,7 @@ impl<S: ClientStream> Connection<S> {
                 Head::Gone => Next::Close,
             };
             match next {
+                Next::Keep if S::CARRIES_ONE => return self.close().await,
                 Next::Keep => {}
                 Next::Close => return self.close().await,
                 Next::Cut => return,

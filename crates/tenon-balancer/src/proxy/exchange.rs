@@ -94,7 +94,9 @@ impl<S: ClientStream> Connection<S> {
             drop(place);
             let error = match relayed {
                 Ok(relayed) => return self.finish(relayed, sending, connection, attempts, server_buffer).await,
-                Err(RelayError::Refused(refusal)) => return self.answer_refusal(request, refusal, Some(attempts)).await,
+                Err(RelayError::Refused(refusal)) => {
+                    return self.answer_refusal(request, refusal, Some(attempts)).await;
+                }
                 Err(RelayError::Cut) => return self.cut(attempts),
                 Err(error) => error,
             };

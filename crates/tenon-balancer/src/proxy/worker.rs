@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) own_host: String,
     /// Those of them that speak TLS.
     pub(crate) tls_open: AtomicUsize,
+    /// Client connections that speak HTTP/2.
+    pub(crate) http2_open: AtomicUsize,
     pub(crate) tls: Tls,
 }
 
@@ -51,6 +53,8 @@ pub(crate) struct Worker {
     buffers: Mutex<Vec<Buffer>>,
     cids: Mutex<Cids>,
     draining: AtomicBool,
+    /// Cancelled when `draining` begins, for those who have to be woken.
+    pub(crate) drains: CancellationToken,
     open: Mutex<Vec<(Arc<AtomicBool>, tokio::task::AbortHandle)>>,
 }
 
@@ -77,6 +81,7 @@ impl Worker {
                 used: CID_BYTES * 32,
             }),
             draining: AtomicBool::new(false),
+            drains: CancellationToken::new(),
             open: Mutex::default(),
         }
     }
@@ -98,6 +103,7 @@ impl Worker {
             self.sweep();
         }
         self.draining.store(true, Ordering::Relaxed);
+        self.drains.cancel();
         let settings = &self.shared.settings;
         let started = Instant::now();
         while tokio::time::timeout(SWEEP, tracker.wait()).await.is_err() {

@@ -26,8 +26,14 @@ fn headers_say_who_the_client_is() {
     let long = format!("PROXY UNKNOWN {}\r\n", "f".repeat(91));
     let extra = [&IPV4[..], &[1, 0, 2, b'h', b'2'], &[4, 0, 0]].concat();
     for (bytes, client) in [
-        (b"PROXY TCP4 192.0.2.7 10.0.0.1 12345 80\r\n".to_vec(), Some("192.0.2.7:12345")),
-        (b"PROXY TCP6 2001:db8::7 ::1 12345 80\r\n".to_vec(), Some("[2001:db8::7]:12345")),
+        (
+            b"PROXY TCP4 192.0.2.7 10.0.0.1 12345 80\r\n".to_vec(),
+            Some("192.0.2.7:12345"),
+        ),
+        (
+            b"PROXY TCP6 2001:db8::7 ::1 12345 80\r\n".to_vec(),
+            Some("[2001:db8::7]:12345"),
+        ),
         (b"PROXY UNKNOWN\r\n".to_vec(), None),
         (long.into_bytes(), None),
         (v2(0x21, 0x11, &IPV4), Some("192.0.2.7:12345")),
@@ -44,7 +50,13 @@ fn headers_say_who_the_client_is() {
         };
         assert_eq!(parse(&more), Ok(Found::Header(header)), "{}", bytes.escape_ascii());
         for length in 1..bytes.len() {
-            assert_eq!(parse(&bytes[..length]), Ok(Found::Part), "{} of {}", length, bytes.escape_ascii());
+            assert_eq!(
+                parse(&bytes[..length]),
+                Ok(Found::Part),
+                "{} of {}",
+                length,
+                bytes.escape_ascii()
+            );
         }
     }
 }

@@ -17,13 +17,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Found, Malformed> {
             Ok(Found::Part)
         };
     };
-    let line = window[..end].strip_suffix(b"\r").ok_or(Malformed("the line does not end with CR LF"))?;
+    let line = window[..end]
+        .strip_suffix(b"\r")
+        .ok_or(Malformed("the line does not end with CR LF"))?;
     let line = std::str::from_utf8(line).map_err(|_| Malformed("it is not ASCII"))?;
     let client = client_of(line.strip_prefix("PROXY ").ok_or(Malformed("it is no PROXY line"))?)?;
-    Ok(Found::Header(Header {
-        client,
-        bytes: end + 1,
-    }))
+    Ok(Found::Header(Header { client, bytes: end + 1 }))
 }
 
 fn client_of(text: &str) -> Result<Option<SocketAddr>, Malformed> {

@@ -27,11 +27,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Found, Malformed> {
     let Some(rest) = bytes.get(FIXED_BYTES..length) else {
         return Ok(Found::Part);
     };
-    let client = if command == LOCAL { None } else { client_of(family, rest)? };
-    Ok(Found::Header(Header {
-        client,
-        bytes: length,
-    }))
+    let client = if command == LOCAL {
+        None
+    } else {
+        client_of(family, rest)?
+    };
+    Ok(Found::Header(Header { client, bytes: length }))
 }
 
 fn client_of(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, Malformed> {
@@ -45,7 +46,11 @@ fn client_of(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, Malformed> {
         TCP_OVER_IPV6 => {
             let (addresses, extras) = rest.split_first_chunk::<36>().ok_or(SHORT)?;
             let (source, behind) = addresses.split_first_chunk::<16>().ok_or(SHORT)?;
-            (IpAddr::V6(Ipv6Addr::from_octets(*source)), [behind[16], behind[17]], extras)
+            (
+                IpAddr::V6(Ipv6Addr::from_octets(*source)),
+                [behind[16], behind[17]],
+                extras,
+            )
         }
         // Unspecified: the proxy does not know. Sockets of other kinds can't have connected to ours.
         0x00 => return Ok(None),
@@ -58,9 +63,9 @@ fn client_of(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, Malformed> {
 /// Type, length and value, again and again to the end.
 fn check_extras(mut extras: &[u8]) -> Result<(), Malformed> {
     while !extras.is_empty() {
-        let value = extras.split_first_chunk::<3>().and_then(|([_, high, low], rest)| {
-            rest.get(usize::from(u16::from_be_bytes([*high, *low]))..)
-        });
+        let value = extras
+            .split_first_chunk::<3>()
+            .and_then(|([_, high, low], rest)| rest.get(usize::from(u16::from_be_bytes([*high, *low]))..));
         extras = value.ok_or(Malformed("what follows the addresses is cut off"))?;
     }
     Ok(())

@@ -55,11 +55,7 @@ impl Shaping {
         if asker.is_trusted && !policy.lets_in(client) {
             return Err(self.rejection(Reason::Address, None, &[]));
         }
-        let Judgement {
-            ban,
-            gates,
-            mut terms,
-        } = policy.rules.judge(view, client, Instant::now());
+        let Judgement { ban, gates, mut terms } = policy.rules.judge(view, client, Instant::now());
         let cid = policy.request_id_header.as_ref().and_then(|name| {
             let given = asker.is_trusted.then(|| view.header(name).and_then(id_of)).flatten();
             terms.name(name, given.unwrap_or(asker.cid));
@@ -103,7 +99,11 @@ impl Shaping {
             }
             Ban::TooMany { retry_after } => {
                 let mut rejection = self.rejection(Reason::RateLimit, Some(rule), &terms.response);
-                add_field(&mut rejection.fields, "retry-after", &seconds(retry_after).max(1).to_string());
+                add_field(
+                    &mut rejection.fields,
+                    "retry-after",
+                    &seconds(retry_after).max(1).to_string(),
+                );
                 rejection
             }
             Ban::Redirected { status, to } => {
@@ -129,8 +129,16 @@ impl Shaping {
         self.reject(reason);
         let (status, kind, detail) = match reason {
             Reason::RateLimit => (429, "too-many-requests", "the rate limit is reached"),
-            Reason::Concurrency => (503, "busy", "too many such requests are under way; nothing was sent, try again"),
-            Reason::InFlight => (503, "busy", "too many requests are under way; nothing was sent, try again"),
+            Reason::Concurrency => (
+                503,
+                "busy",
+                "too many such requests are under way; nothing was sent, try again",
+            ),
+            Reason::InFlight => (
+                503,
+                "busy",
+                "too many requests are under way; nothing was sent, try again",
+            ),
             Reason::Redirected => (308, "redirected", "this is found elsewhere"),
             _ => (403, "forbidden", "the load balancer does not let this request in"),
         };

@@ -38,7 +38,10 @@ impl Limits {
             &self.connections_per_address_max,
             count(config.connections_per_address_max).unwrap_or(usize::MAX),
         );
-        put(&self.headers_max, count(config.headers_max).unwrap_or(settings.headers_max));
+        put(
+            &self.headers_max,
+            count(config.headers_max).unwrap_or(settings.headers_max),
+        );
         let body = config.body_bytes_max.unwrap_or(u64::MAX).min(settings.body_bytes_max);
         self.body_bytes_max.store(body, Ordering::Relaxed);
         for (limit, given, setting) in [

@@ -151,7 +151,8 @@ impl Shaping {
         rules: &[(String, RuleConfig)],
         now: Instant,
     ) -> Vec<Unusable> {
-        let networks = |texts: &[String]| -> Vec<Network> { texts.iter().filter_map(|text| text.parse().ok()).collect() };
+        let networks =
+            |texts: &[String]| -> Vec<Network> { texts.iter().filter_map(|text| text.parse().ok()).collect() };
         let before = self.policy.load();
         let (rules, unusable) = RuleSet::compile(rules, &before.rules, self.keys_max, now);
         let mut trusted = self.trusted_by_settings.clone();
@@ -164,7 +165,10 @@ impl Shaping {
             trusted: trusted.into(),
             proxy_protocol: balancer.proxy_protocol,
             has_in_flight_max: balancer.in_flight_max.is_some(),
-            request_id_header: balancer.request_id_header.as_ref().map(|name| name.to_ascii_lowercase()),
+            request_id_header: balancer
+                .request_id_header
+                .as_ref()
+                .map(|name| name.to_ascii_lowercase()),
         };
         self.in_flight.set_limits(match balancer.in_flight_max {
             Some(max) => GateLimits {

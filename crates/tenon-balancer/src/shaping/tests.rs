@@ -48,9 +48,18 @@ fn addresses_are_looked_at_before_anything_is_read() {
     );
     assert_eq!(shaping.meet(from("198.51.100.1")).unwrap_err(), Reason::Address);
     assert_eq!(shaping.meet(from("192.0.2.66")).unwrap_err(), Reason::Address);
-    let two = [shaping.meet(from("192.0.2.7")).unwrap(), shaping.meet(from("192.0.2.7")).unwrap()];
-    assert_eq!(shaping.meet(from("192.0.2.7")).unwrap_err(), Reason::ConnectionsPerAddress);
-    let networks = [shaping.meet(from("2001:db8::1")).unwrap(), shaping.meet(from("2001:db8::2")).unwrap()];
+    let two = [
+        shaping.meet(from("192.0.2.7")).unwrap(),
+        shaping.meet(from("192.0.2.7")).unwrap(),
+    ];
+    assert_eq!(
+        shaping.meet(from("192.0.2.7")).unwrap_err(),
+        Reason::ConnectionsPerAddress
+    );
+    let networks = [
+        shaping.meet(from("2001:db8::1")).unwrap(),
+        shaping.meet(from("2001:db8::2")).unwrap(),
+    ];
     assert!(shaping.meet(from("2001:db8::3")).is_err() && shaping.meet(from("2001:db8:0:1::3")).is_ok());
     drop(two);
     assert!(shaping.meet(from("192.0.2.7")).is_ok());
@@ -68,7 +77,10 @@ async fn behind_a_trusted_proxy_the_client_is_looked_at() {
     let peer = "10.0.0.1".parse().unwrap();
     let rejection = shaping.admit(&view(), asker(peer, true)).await.unwrap_err();
     assert_eq!((rejection.status, rejection.reason), (403, Reason::Address));
-    assert!(shaping.admit(&view(), asker(peer, false)).await.is_ok(), "what a stranger says is nothing");
+    assert!(
+        shaping.admit(&view(), asker(peer, false)).await.is_ok(),
+        "what a stranger says is nothing"
+    );
 }
 
 #[tokio::test]
@@ -82,9 +94,13 @@ async fn the_id_of_a_request_has_the_name_that_is_wanted() {
         assert_eq!(admitted.cid.as_deref(), cid);
         let edits = |edits: &[Arc<crate::rules::HeaderEdits>]| -> Vec<String> {
             let all = edits.iter().flat_map(|edits| edits.iter());
-            all.map(|(name, value, _)| format!("{name}: {}", value.unwrap_or_default())).collect()
+            all.map(|(name, value, _)| format!("{name}: {}", value.unwrap_or_default()))
+                .collect()
         };
-        assert_eq!(edits(&admitted.terms.request), [format!("x-request-id: {told}"), format!("x-tenon-cid: {told}")]);
+        assert_eq!(
+            edits(&admitted.terms.request),
+            [format!("x-request-id: {told}"), format!("x-tenon-cid: {told}")]
+        );
         assert_eq!(edits(&admitted.terms.response), [format!("x-request-id: {told}")]);
     }
 }
@@ -94,8 +110,14 @@ async fn nothing_configured_is_nothing_to_do_and_changes_come_at_once() {
     let shaping = shaping(json!({}), &[]);
     assert!(shaping.is_idle());
     assert_eq!(shaping.limits.headers_max(), Settings::default().headers_max);
-    let config = json!({"headers_max": 7, "body_bytes_max": 9, "head_timeout": "2s", "in_flight_max": 1, "queue_max": 0});
-    shaping.apply(&Settings::default(), &serde_json::from_value(config).unwrap(), &[], Instant::now());
+    let config =
+        json!({"headers_max": 7, "body_bytes_max": 9, "head_timeout": "2s", "in_flight_max": 1, "queue_max": 0});
+    shaping.apply(
+        &Settings::default(),
+        &serde_json::from_value(config).unwrap(),
+        &[],
+        Instant::now(),
+    );
     assert!(!shaping.is_idle());
     assert_eq!((shaping.limits.headers_max(), shaping.limits.body_bytes_max()), (7, 9));
     assert_eq!(shaping.limits.head_timeout(), Duration::from_secs(2));
@@ -115,7 +137,10 @@ async fn a_rejection_says_what_a_client_needs() {
         json!({}),
         &[
             ("mark", json!({"action": {"set_header": {"response": {"X-Mark": "1"}}}})),
-            ("one", json!({"order": 1, "action": {"rate_limit": {"requests": 1, "per": "hour"}}})),
+            (
+                "one",
+                json!({"order": 1, "action": {"rate_limit": {"requests": 1, "per": "hour"}}}),
+            ),
         ],
     );
     let peer = "192.0.2.1".parse().unwrap();

@@ -99,7 +99,11 @@ impl Directory {
     }
 
     pub(crate) fn upstreams(&self) -> Vec<Arc<Upstream>> {
-        self.lock().servers.iter().map(|row| Arc::clone(&row.upstream)).collect()
+        self.lock()
+            .servers
+            .iter()
+            .map(|row| Arc::clone(&row.upstream))
+            .collect()
     }
 
     /// Every server with all that is known of it.
@@ -199,7 +203,11 @@ impl Directory {
         let policy = rows.policy();
         let can = |row: &Row| rows.is_ready(row);
         let able = rows.servers.iter().filter(|row| can(row)).count();
-        let ejected = rows.servers.iter().filter(|row| can(row) && row.conduct.is_ejected()).count();
+        let ejected = rows
+            .servers
+            .iter()
+            .filter(|row| can(row) && row.conduct.is_ejected())
+            .count();
         let Some(row) = rows.servers.iter_mut().find(|row| row.upstream.id == id) else {
             return;
         };
@@ -230,7 +238,10 @@ impl Directory {
                 changed = true;
             }
             changed |= ramp(row, self.slow_start, now) < RAMP;
-            if row.back_since.is_some_and(|since| now.saturating_duration_since(since) >= self.slow_start) {
+            if row
+                .back_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= self.slow_start)
+            {
                 changed |= row.back_since.take().is_some() && !self.slow_start.is_zero();
             }
         }
@@ -320,7 +331,11 @@ impl Directory {
 impl Rows {
     /// Weight and state that are wanted of a server: what the operator says, or else the list.
     fn wanted(&self, row: &Row) -> (u32, OperatorState) {
-        let said = self.config.servers.iter().find(|server| server.name == row.upstream.name);
+        let said = self
+            .config
+            .servers
+            .iter()
+            .find(|server| server.name == row.upstream.name);
         said.map_or((row.listed_weight, OperatorState::In), |server| {
             (server.weight.clamp(1, WEIGHT_MAX), server.state)
         })

@@ -115,7 +115,10 @@ impl Table {
 
 /// A round in which each server comes as often as its weight says, spread as evenly as possible.
 pub(super) fn weighted(servers: &[(Arc<Upstream>, u32)]) -> Vec<Arc<Upstream>> {
-    let divisor = servers.iter().fold(0, |divisor, (_, weight)| gcd(divisor, *weight)).max(1);
+    let divisor = servers
+        .iter()
+        .fold(0, |divisor, (_, weight)| gcd(divisor, *weight))
+        .max(1);
     let weights: Vec<i64> = servers.iter().map(|(_, weight)| i64::from(weight / divisor)).collect();
     let total: i64 = weights.iter().sum();
     let mut credits = vec![0_i64; servers.len()];

@@ -19,7 +19,9 @@ fn server(name: &str, weight: u32, state: ServerState) -> Server {
 /// A directory of servers that are ready, of these weights.
 fn directory(servers: &[(&str, u32)], config: Value, now: Instant) -> Directory {
     let directory = Directory::new(2, Duration::from_secs(10));
-    let servers = servers.iter().map(|(name, weight)| server(name, *weight, ServerState::Ready));
+    let servers = servers
+        .iter()
+        .map(|(name, weight)| server(name, *weight, ServerState::Ready));
     directory.replace(&Upstreams {
         servers: servers.collect(),
     });
@@ -102,9 +104,16 @@ fn the_operator_decides_on_weights_and_states() {
     assert_eq!(picks(&directory, 6), ["a", "c", "a", "a", "c", "a"]);
     let all = json!({"servers": [{"name": "a", "state": "maintenance"}, {"name": "b", "state": "drain"}, {"name": "c", "state": "drain"}]});
     configure(&directory, all, now);
-    assert_eq!(picks(&directory, 1), Vec::<String>::new(), "not even for want of others");
+    assert_eq!(
+        picks(&directory, 1),
+        Vec::<String>::new(),
+        "not even for want of others"
+    );
     let states: Vec<_> = directory.survey(now).iter().map(|server| server.wanted).collect();
-    assert_eq!(states, [OperatorState::Maintenance, OperatorState::Drain, OperatorState::Drain]);
+    assert_eq!(
+        states,
+        [OperatorState::Maintenance, OperatorState::Drain, OperatorState::Drain]
+    );
     configure(&directory, json!({}), now);
     assert_eq!(picks(&directory, 3), ["a", "b", "c"]);
 }
@@ -161,7 +170,11 @@ fn a_server_that_fails_requests_gets_none_for_a_growing_while_but_never_the_last
     directory.refresh(now);
     assert_eq!(picks(&directory, 2), ["a", "b"]);
     fail(a, 3, now);
-    assert_eq!(directory.survey(now)[0].ejected_for, Some(Duration::from_secs(10)), "longer now");
+    assert_eq!(
+        directory.survey(now)[0].ejected_for,
+        Some(Duration::from_secs(10)),
+        "longer now"
+    );
     assert_eq!(directory.ejections(), 2);
     configure(&directory, json!({"ejection": {"failures": 0}}), now);
     fail(a, 100, now);

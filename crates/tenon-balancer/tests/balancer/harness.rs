@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tenon_balancer::{Balancer, BalancerError, Deps, Endpoint, Handle, Server, ServerState, Settings, Upstreams};
+use tenon_balancer::{
+    Balancer, BalancerError, CertificateFiles, Deps, Endpoint, Handle, Server, ServerState, Settings, Upstreams,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::secure::Pem;
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -273,6 +277,10 @@ async fn web_socket(stream: &mut UnixStream) -> Option<()> {
 pub(crate) struct Cluster {
     pub(crate) backends: Vec<Backend>,
     pub(crate) address: SocketAddr,
+    pub(crate) tls_address: SocketAddr,
+    /// Where the files of the default certificate are.
+    pub(crate) tls: PathBuf,
+    pub(crate) certificate: Pem,
     pub(crate) handle: Handle,
     pub(crate) servers: watch::Sender<Upstreams>,
     pub(crate) stop: CancellationToken,
@@ -328,10 +336,19 @@ impl Cluster {
         let (servers, receiver) = watch::channel(Upstreams { servers: list });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let tls_listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tls_address = tls_listener.local_addr().unwrap();
+        let tls = directory.path().join("tls");
+        std::fs::create_dir(&tls).unwrap();
+        let certificate = Pem::of(&["localhost"]);
+        certificate.write(&tls);
         let deps = Deps {
             listeners: vec![listener],
-            tls_listeners: Vec::new(),
-            default_certificate: None,
+            tls_listeners: vec![tls_listener],
+            default_certificate: Some(CertificateFiles {
+                certificate: tls.join("cert.pem"),
+                private_key: tls.join("key.pem"),
+            }),
             servers: receiver,
             random: Arc::new(tenon_model::SystemRandom),
         };
@@ -341,6 +358,9 @@ impl Cluster {
         Self {
             backends,
             address,
+            tls_address,
+            tls,
+            certificate,
             handle,
             servers,
             stop,

@@ -8,9 +8,12 @@
 mod forwarding;
 mod framing;
 mod harness;
+mod http2;
 mod keep_alive;
 mod limits;
 mod retries;
+mod secure;
 mod splits;
 mod streaming;
+mod tls;
 mod upgrade;
