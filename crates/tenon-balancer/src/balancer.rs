@@ -1,7 +1,7 @@
 //! The load balancer as a whole: its threads, and the handle by which others look at it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use prometheus_client::registry::Registry;
@@ -57,6 +57,12 @@ impl Handle {
     /// How the load balancer and each server is.
     pub fn status(&self) -> Status {
         Status::of(self)
+    }
+
+    /// Requests that wait for their turn, or for room at a server, now.
+    pub(crate) fn queued(&self) -> usize {
+        let room = self.shared.directory.room();
+        self.shared.shaping.waiting() + room.waiting.load(Ordering::Relaxed)
     }
 
     /// Adds the load balancer's metrics to a registry.

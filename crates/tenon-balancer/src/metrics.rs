@@ -1,5 +1,7 @@
 //! Metrics in Prometheus' terms, summed over the threads when they are asked for.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -25,7 +27,9 @@ impl Collector for Metrics {
         self.totals(&mut encoder)?;
         self.classes(&mut encoder)?;
         self.durations(&mut encoder)?;
-        self.servers(&mut encoder)
+        self.rejections(&mut encoder)?;
+        self.servers(&mut encoder)?;
+        self.server_answers(&mut encoder)
     }
 }
 
@@ -80,14 +84,42 @@ impl Metrics {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(&name, help, None, MetricType::Counter)?)?;
         }
-        let open = i64::try_from(Status::of(handle).connections).unwrap_or(i64::MAX);
-        let help = "Client connections open now";
-        ConstGauge::new(open).encode(encoder.encode_descriptor(
-            "tenon_balancer_connections",
-            help,
-            None,
-            MetricType::Gauge,
-        )?)
+        let ejections = ConstCounter::new(handle.shared.directory.ejections());
+        let help = "Servers that got no requests for a while because they failed too many";
+        ejections.encode(encoder.encode_descriptor("tenon_balancer_ejections", help, None, MetricType::Counter)?)?;
+        for (name, help, value) in [
+            ("connections", "Client connections open now", Status::of(handle).connections),
+            ("queued_requests", "Requests that wait for their turn or for room at a server", handle.queued()),
+        ] {
+            let name = format!("tenon_balancer_{name}");
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?)?;
+        }
+        Ok(())
+    }
+
+    fn rejections(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let name = "tenon_balancer_rejected";
+        let help = "Connections and requests that rules and limits did not let in, by reason";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (reason, count) in self.0.shared.shaping.rejected() {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason)])?)?;
+        }
+        Ok(())
+    }
+
+    fn server_answers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let upstreams = self.0.shared.directory.upstreams();
+        let name = "tenon_balancer_server_answers";
+        let help = "Answers of servers by class of status";
+        let mut answers = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for upstream in &upstreams {
+            for (class, count) in upstream.classes.iter().enumerate().skip(1) {
+                let labels = [("server", upstream.name.clone()), ("class", format!("{class}xx"))];
+                ConstCounter::new(count.load(Ordering::Relaxed)).encode(answers.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn classes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {

@@ -125,8 +125,8 @@ impl Buckets {
         }
     }
 
-    /// Keys that are known now.
-    pub(crate) fn keys(&self) -> usize {
+    #[cfg(test)]
+    fn keys(&self) -> usize {
         let count = |shard: &Mutex<Shard>| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.young.len() + shard.old.len()

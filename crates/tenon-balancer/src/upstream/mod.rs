@@ -136,13 +136,13 @@ pub(crate) struct InFlight(Arc<Upstream>);
 impl InFlight {
     /// A place at a server that has at most `max`.
     fn take(upstream: &Arc<Upstream>, max: usize) -> Option<Self> {
-        let before = upstream.in_flight.fetch_add(1, Ordering::SeqCst);
-        let place = Self(Arc::clone(upstream));
-        if before < max {
-            upstream.requests.fetch_add(1, Ordering::Relaxed);
-            return Some(place);
-        }
-        None
+        let one_more = |count: usize| (count < max).then_some(count + 1);
+        upstream
+            .in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, one_more)
+            .ok()?;
+        upstream.requests.fetch_add(1, Ordering::Relaxed);
+        Some(Self(Arc::clone(upstream)))
     }
 
     pub(crate) fn upstream(&self) -> &Arc<Upstream> {
