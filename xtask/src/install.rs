@@ -35,6 +35,10 @@ const FOR_BENCH: &[Package] = &[
         is_there: || exists("nginx") || std::path::Path::new("/usr/sbin/nginx").is_file(),
     },
     Package {
+        name: "nghttp2-client",
+        is_there: || exists("h2load"),
+    },
+    Package {
         name: "wrk",
         is_there: || exists("wrk"),
     },
