@@ -1,13 +1,14 @@
-//! The load balancer: takes HTTP/1.1 from clients and relays it to the servers of the cluster.
+//! The load balancer: takes HTTP/1.1 and HTTP/2 from clients, with and without TLS, and relays it to the servers of the cluster.
 //!
 //! [`Balancer::new`] takes listening sockets that are already bound and a watched list of servers, and
 //! [`Balancer::run`] serves until it is told to stop, then drains. The [`Follower`] feeds the list from the cluster and
 //! keeps it on disk. Each thread has a runtime, an accept loop and a pool of server connections of its own; they share
 //! the directory of servers and nothing else that changes.
 //!
-//! A request's way: `proxy/connection` reads its head with `codec` (strict; refuses on doubt), `proxy/exchange` chooses
+//! A request's way: `front` finds out what a connection speaks (certificates are in `tls`), `http2` gives each stream to the rest
+//! as if it were a connection of HTTP/1.1; `proxy/connection` reads its head with `codec` (strict; refuses on doubt), `proxy/exchange` chooses
 //! a server and decides what may be tried again, `proxy/relay` moves the bytes. Not here: which servers exist (the
-//! cluster says so), TLS and HTTP/2 from clients.
+//! cluster says so).
 //!
 //! To add a limit, add a field to [`Settings`] with a default and use it where the limited thing happens.
 
