@@ -1,6 +1,7 @@
 //! `cargo xtask chaos`: scenarios of failures and changes under load, and a table of how every request ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -43,8 +44,17 @@ enum Output {
     Markdown,
 }
 
-fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run_all(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_all(options: &Options) -> anyhow::Result<()> {
     let mut scenarios = Scenario::all();
     if !options.scenarios.is_empty() {
         scenarios.retain(|scenario| options.scenarios.iter().any(|name| scenario.name.contains(name)));

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::certificate;
 use super::part::Part;
 use super::subject::Subject;
 use crate::load::Weather;
 
 /// How long a paused process stands still: less than anybody may take for its death.
 const PAUSE: Duration = Duration::from_millis(1_500);
+
+/// How long a server is set aside, or is there in addition.
+const ASIDE: Duration = Duration::from_secs(2);
 
 /// How long a disk is full.
 const FULL: Duration = Duration::from_secs(4);
@@ -38,6 +42,12 @@ pub enum Act {
     RollBack,
     /// `tenon apply` of one more channel, and of a change to the one that requests come through.
     Apply,
+    /// `tenon server drain`, and `--back` after a while.
+    Drain,
+    /// `tenon server add`, and `tenon server remove` of the same after a while.
+    AddAndRemove,
+    /// Another certificate for HTTPS, in the files that the load balancer watches.
+    SwapCertificate,
     /// The disk of the environment has no free byte for some seconds.
     FillDisk,
 }
@@ -59,6 +69,17 @@ impl Act {
             Self::Deploy => subject.deploy_next()?,
             Self::RollBack => subject.roll_back()?,
             Self::Apply => subject.apply_next()?,
+            Self::Drain => {
+                order(subject, &["server", "drain", "server2"])?;
+                std::thread::sleep(ASIDE);
+                order(subject, &["server", "drain", "server2", "--back"])?;
+            }
+            Self::AddAndRemove => {
+                order(subject, &["server", "add", "server3"])?;
+                std::thread::sleep(ASIDE);
+                order(subject, &["server", "remove", "server3"])?;
+            }
+            Self::SwapCertificate => certificate::swap(&subject.cluster.path(), subject.https_port())?,
             Self::FillDisk => fill_disk(&subject.cluster.path())?,
         }
         wait_ready(subject)

@@ -4,6 +4,7 @@
 //! [`load`](crate::load) going, does the acts again and again, and gives an [`Outcome`]. `docs/chaos.md` explains the columns.
 
 mod act;
+mod certificate;
 mod disk;
 mod part;
 pub mod report;

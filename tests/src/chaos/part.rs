@@ -1,5 +1,6 @@
 //! The processes of a cluster, by what they are.
 
+use super::subject::GROUP;
 use crate::harness::Cluster;
 use crate::load::Dying;
 
@@ -76,7 +77,7 @@ impl Part {
                 let pid = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).unwrap_or_default();
                 pid.trim().parse().into_iter().collect()
             }
-            Self::Worker => of("server2").into_iter().flat_map(children).collect(),
+            Self::Worker => of("server2").into_iter().flat_map(workers).collect(),
             Self::Servers => ["server1", "server2"].into_iter().filter_map(of).collect(),
             _ => of(self.name()).into_iter().collect(),
         }
@@ -91,16 +92,18 @@ impl Part {
     }
 }
 
-/// The processes that a process has started and that still run.
-fn children(parent: u32) -> Vec<u32> {
+/// The workers of a server that run the service which is asked.
+fn workers(server: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| state_and_parent(*pid).is_some_and(|(state, of)| of == parent && state != "Z"))
-        .collect()
+    pids.filter(|pid| is_worker_of(server, *pid).unwrap_or(false)).collect()
 }
 
-fn state_and_parent(pid: u32) -> Option<(String, u32)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(") ")?.1.split_whitespace();
-    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+fn is_worker_of(server: u32, pid: u32) -> Option<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split_whitespace();
+    let (state, parent): (_, u32) = (fields.next()?, fields.next()?.parse().ok()?);
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut arguments = command.split(|byte| *byte == 0);
+    Some(parent == server && state != "Z" && arguments.any(|argument| argument == GROUP.as_bytes()))
 }

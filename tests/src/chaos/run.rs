@@ -59,7 +59,11 @@ impl Outcome {
 /// Runs a scenario; `is_over` ends it early.
 pub fn run(scenario: &Scenario, pace: Pace, is_over: &dyn Fn() -> bool) -> anyhow::Result<Outcome> {
     let mut subject = Subject::start(scenario)?;
-    let load = Load::start(Plan::new(subject.cluster.port(), PATH, pace.rate, pace.seed))?;
+    let load = Load::start(Plan {
+        https_port: Some(subject.https_port()),
+        has_h2: true,
+        ..Plan::new(subject.cluster.port(), PATH, pace.rate, pace.seed)
+    })?;
     while load.ledger().len() < WARM_REQUESTS && !is_over() {
         std::thread::sleep(Duration::from_millis(20));
     }

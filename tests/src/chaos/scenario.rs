@@ -44,6 +44,9 @@ impl Scenario {
         all.push(Self::of("deploy", [Act::Deploy]));
         all.push(Self::of("roll-back", [Act::Deploy, Act::RollBack]));
         all.push(Self::of("apply", [Act::Apply]));
+        all.push(Self::of("drain", [Act::Drain]));
+        all.push(Self::of("add-and-remove", [Act::AddAndRemove]));
+        all.push(Self::of("certificate", [Act::SwapCertificate]));
         all.push(Self {
             has_small_disk: true,
             ..Self::of("disk-full", [Act::FillDisk])
@@ -56,7 +59,13 @@ impl Scenario {
         let kills = Part::ALL.map(Act::Kill);
         let restarts = [Part::Server, Part::LoadBalancer, Part::Store].map(Act::Restart);
         let stops = [Part::Server, Part::LoadBalancer, Part::Worker].map(Act::Pause);
-        let changes = [Act::Deploy, Act::RollBack, Act::Apply, Act::RestartAll];
+        let changes = [
+            Act::Deploy,
+            Act::RollBack,
+            Act::Apply,
+            Act::RestartAll,
+            Act::SwapCertificate,
+        ];
         Self {
             is_random: true,
             ..Self::of("random", [&kills[..], &restarts, &stops, &changes].concat())

@@ -43,8 +43,11 @@ class Entries(Service):
         self.response.payload = answer
 "#;
 
+/// The worker group of the service.
+pub(super) const GROUP: &str = "chaos";
+
 /// Killing workers is what is tested, so that the service is not to be blamed for it.
-const GROUP: &str = "quarantine_deaths = 1000\n";
+const GROUP_SETTINGS: &str = "quarantine_deaths = 1000\n";
 
 /// A running cluster.
 #[derive(Debug)]
@@ -111,12 +114,12 @@ impl Subject {
     /// Deploys the service with another version number.
     pub(super) fn deploy_next(&mut self) -> anyhow::Result<()> {
         self.version += 1;
-        let folder = self.cluster.scratch("chaos");
+        let folder = self.cluster.scratch(GROUP);
         std::fs::create_dir_all(&folder)?;
         let service = SERVICE.replace("NUMBER", &self.version.to_string());
         let service = service.replace("FILE", &self.record.to_string_lossy());
         std::fs::write(folder.join("entries.py"), service)?;
-        std::fs::write(folder.join("group.toml"), GROUP)?;
+        std::fs::write(folder.join("group.toml"), GROUP_SETTINGS)?;
         order(self, &["deploy", &folder.to_string_lossy()])
     }
 
@@ -126,7 +129,7 @@ impl Subject {
         let deployments = listed["items"].as_array().context("deployments are listed")?;
         let mut earlier = deployments
             .iter()
-            .filter(|one| one["group"] == "chaos" && one["state"] != "live");
+            .filter(|one| one["group"] == GROUP && one["state"] != "live");
         match earlier.find_map(|one| one["number"].as_u64()) {
             Some(number) => order(self, &["deployment", "rollback", &number.to_string()]),
             None => Ok(()),
@@ -145,6 +148,11 @@ impl Subject {
         let file = self.cluster.scratch("chaos.yaml");
         std::fs::write(&file, manifest)?;
         order(self, &["apply", "-f", &file.to_string_lossy()])
+    }
+
+    /// The load balancer's port for HTTPS.
+    pub(super) fn https_port(&self) -> u16 {
+        self.cluster.port() + 1
     }
 
     /// How often each id was recorded by the service.

@@ -101,7 +101,8 @@ impl Clients {
         ];
         for (kind, number) in closed {
             for index in 0..number {
-                let ways = self.plan.ways();
+                // Pieces of a head are no idea of HTTP/2.
+                let ways: Vec<Via> = self.plan.ways().iter().copied().filter(|via| *via != Via::H2).collect();
                 let via = ways[index as usize % ways.len()];
                 tasks.spawn(Arc::clone(&self).ask_and_wait(kind, via));
             }

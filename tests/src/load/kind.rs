@@ -7,6 +7,8 @@ pub enum Via {
     Http,
     /// HTTP/1.1 over TLS.
     Https,
+    /// HTTP/2 over TLS.
+    H2,
 }
 
 /// What a client does.

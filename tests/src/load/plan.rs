@@ -11,6 +11,8 @@ pub struct Plan {
     pub http_port: u16,
     /// Its port for HTTPS; without it, nothing goes over TLS.
     pub https_port: Option<u16>,
+    /// Whether it speaks HTTP/2 there.
+    pub has_h2: bool,
     /// The path of the service.
     pub path: String,
     /// Requests per second that are sent whether or not earlier ones are answered.
@@ -48,6 +50,7 @@ impl Plan {
         Self {
             http_port,
             https_port: None,
+            has_h2: false,
             path: path.to_owned(),
             rate,
             steady: 1,
@@ -66,10 +69,10 @@ impl Plan {
 
     /// Over what requests go.
     pub(super) fn ways(&self) -> &'static [Via] {
-        if self.https_port.is_some() {
-            &[Via::Http, Via::Https]
-        } else {
-            &[Via::Http]
+        match (self.https_port, self.has_h2) {
+            (None, _) => &[Via::Http],
+            (Some(_), false) => &[Via::Http, Via::Https],
+            (Some(_), true) => &[Via::Http, Via::Https, Via::H2],
         }
     }
 }

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::kind::{Pace, Via};
+use super::multiplexed::Multiplexed;
 use super::request::Request;
 use super::stream::{Stream, connector};
 use super::verdict::{Seen, Sent};
@@ -19,8 +20,9 @@ const IDLE_MAX: usize = 32;
 /// Connections of all kinds.
 pub(super) struct Pool {
     http_port: u16,
-    https_port: Option<u16>,
+    https_port: u16,
     tls: TlsConnector,
+    multiplexed: Multiplexed,
     plain: Mutex<VecDeque<Connection>>,
     secure: Mutex<VecDeque<Connection>>,
 }
@@ -33,11 +35,14 @@ enum NoConnection {
 }
 
 impl Pool {
+    /// Connections to these ports; that for HTTPS may be missing if nobody asks for it.
     pub(super) fn new(http_port: u16, https_port: Option<u16>) -> Result<Self, rustls::Error> {
+        let https_port = https_port.unwrap_or_default();
         Ok(Self {
             http_port,
             https_port,
             tls: connector(&[b"http/1.1"])?,
+            multiplexed: Multiplexed::new(https_port)?,
             plain: Mutex::default(),
             secure: Mutex::default(),
         })
@@ -45,6 +50,9 @@ impl Pool {
 
     /// Sends a request on a connection as its kind wants it.
     pub(super) async fn exchange(&self, via: Via, request: &Request) -> Exchanged {
+        if via == Via::H2 {
+            return self.multiplexed.exchange(request).await;
+        }
         let shape = request.kind.shape();
         let kept = if shape.keeps && shape.pace != Pace::Reading {
             self.take(via)
@@ -73,7 +81,7 @@ impl Pool {
     fn idle(&self, via: Via) -> &Mutex<VecDeque<Connection>> {
         match via {
             Via::Http => &self.plain,
-            Via::Https => &self.secure,
+            Via::Https | Via::H2 => &self.secure,
         }
     }
 
@@ -88,13 +96,15 @@ impl Pool {
     }
 
     async fn connect(&self, via: Via, reads_slowly: bool) -> Result<Connection, NoConnection> {
-        let (Via::Https, Some(port)) = (via, self.https_port) else {
-            let tcp = connect_tcp(self.http_port, reads_slowly).await;
-            return tcp
-                .map(|tcp| Connection::new(Stream::Plain(tcp)))
-                .map_err(NoConnection::NotTaken);
+        let port = if via == Via::Http {
+            self.http_port
+        } else {
+            self.https_port
         };
         let tcp = connect_tcp(port, reads_slowly).await.map_err(NoConnection::NotTaken)?;
+        if via == Via::Http {
+            return Ok(Connection::new(Stream::Plain(tcp)));
+        }
         let name = ServerName::try_from("localhost").map_err(|error| NoConnection::Ended(io::Error::other(error)))?;
         let secure = self.tls.connect(name, tcp).await.map_err(NoConnection::Ended)?;
         Ok(Connection::new(Stream::Secure(Box::new(secure))))

@@ -85,6 +85,16 @@ impl Request {
         format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{framing}{connection}\r\n")
     }
 
+    /// Path and query.
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The body.
+    pub(super) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
     /// What is wrong with the body of an answer.
     pub(super) fn wrong(&self, body: &[u8]) -> Option<String> {
         let Ok(answer) = serde_json::from_slice::<Value>(body) else {

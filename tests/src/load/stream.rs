@@ -4,7 +4,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -74,6 +76,22 @@ pub(super) fn connector(protocols: &[&[u8]]) -> Result<TlsConnector, rustls::Err
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(TlsConnector::from(Arc::new(config)))
 }
+
+/// The certificate that a new connection to this port on the loopback address is shown, in DER.
+pub fn served_certificate(port: u16) -> anyhow::Result<Vec<u8>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shown = async {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        let secure = connector(&[])?.connect(ServerName::try_from("localhost")?, tcp).await?;
+        let certificates = secure.get_ref().1.peer_certificates().unwrap_or_default();
+        let first = certificates.first().context("no certificate was shown")?;
+        anyhow::Ok(first.to_vec())
+    };
+    runtime.block_on(async { tokio::time::timeout(HANDSHAKE_PATIENCE, shown).await? })
+}
+
+/// How long a handshake may take.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Takes whatever certificate the load balancer under test has: they are replaced while requests run.
 #[derive(Debug)]

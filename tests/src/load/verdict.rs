@@ -13,6 +13,17 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// What the value of the header means; empty without one.
+    pub(super) fn named(value: &str) -> Self {
+        match value {
+            "not-sent" | "not-run" => Self::NothingDone,
+            "unknown" => Self::Unknown,
+            _ => Self::Unsaid,
+        }
+    }
+}
+
 /// How far a request had come when its connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {

@@ -123,15 +123,10 @@ impl Connection {
             }
         }
         let body = self.body(request, head).await?;
-        let outcome = match head.outcome.as_str() {
-            "not-sent" | "not-run" => Outcome::NothingDone,
-            "unknown" => Outcome::Unknown,
-            _ => Outcome::Unsaid,
-        };
         let wrong = if head.status == 200 { request.wrong(&body) } else { None };
         Ok(Seen::Answer {
             status: head.status,
-            outcome,
+            outcome: Outcome::named(&head.outcome),
             wrong,
         })
     }
