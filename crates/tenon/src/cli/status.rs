@@ -8,8 +8,9 @@ use tenon_model::Role;
 
 use super::Global;
 use super::output::{or_dash, size, span};
+use crate::supervisor::binary::Binary;
 use crate::supervisor::client;
-use crate::supervisor::link::ComponentReport;
+use crate::supervisor::link::{ComponentReport, SupervisorReport};
 
 /// Shows how the components are. Works when nothing runs.
 #[derive(Debug, Args)]
@@ -22,6 +23,7 @@ pub(super) struct Status {
 #[derive(Debug, Serialize)]
 struct StatusDocument {
     cluster: String,
+    supervisor: Option<SupervisorReport>,
     components: Vec<ComponentDocument>,
 }
 
@@ -37,6 +39,7 @@ struct ComponentDocument {
     control_address: Option<String>,
     uptime_seconds: Option<u64>,
     memory_bytes: Option<u64>,
+    binary: Option<Binary>,
 }
 
 impl Status {
@@ -50,6 +53,7 @@ impl Status {
         if output.is_json() {
             return output.json(&StatusDocument {
                 cluster: target.environment.settings().cluster.name.clone(),
+                supervisor: client::supervisor(&target.environment),
                 components: reports.into_iter().map(document).collect(),
             });
         }
@@ -73,6 +77,7 @@ fn document(report: ComponentReport) -> ComponentDocument {
         control_address: report.control_address,
         uptime_seconds: report.uptime_seconds,
         memory_bytes: report.memory_bytes,
+        binary: report.binary,
     }
 }
 
@@ -86,6 +91,16 @@ fn row(report: &ComponentReport) -> Vec<String> {
         or_dash(report.memory_bytes.map(size)),
         or_dash(report.address.as_ref()),
         or_dash(report.control_address.as_ref()),
-        report.reason.clone(),
+        reason(report),
     ]
+}
+
+/// Why a component is not ready; else, whether it waits for a restart.
+fn reason(report: &ComponentReport) -> String {
+    let is_old = report.binary.as_ref().is_some_and(|binary| !binary.is_current);
+    if report.reason.is_empty() && is_old {
+        "runs a binary that was replaced: `tenon restart` starts the new one".to_owned()
+    } else {
+        report.reason.clone()
+    }
 }

@@ -51,7 +51,7 @@ fn seconds_or_duration(text: &str) -> Result<Duration, String> {
 
 /// Waits until the target is ready: the component, or every component of the environment that is to run.
 pub(super) fn until_ready(target: &Target, timeout: Duration, output: Option<Output>) -> anyhow::Result<()> {
-    until(target, timeout, output, &|report| report.ready)
+    until(target, timeout, output, &ComponentReport::is_as_meant)
 }
 
 /// Waits until this holds for the component, or for every component of the environment that is to run.

@@ -170,6 +170,8 @@ impl Keeper {
                             self.welcome(pid, sockets.into_iter().zip(passed));
                             self.beat(link)?;
                         }
+                        // It counts as heard for as long as a new one may take.
+                        Message::Renewing => self.last_sign = Instant::now() + START,
                         Message::Refused { reason } => {
                             tracing::warn!("the supervisor says that {reason}");
                             self.stop.cancel();

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 use tenon_model::Role;
 
-use super::link::{Caller, ComponentReport, Message};
+use super::binary;
+use super::link::{Caller, ComponentReport, Message, SupervisorReport};
 use super::process::{self, Launcher, Process};
 use super::{LOCK, PID, STOP_ORDER};
 use crate::environment::desired::{self, Desired};
@@ -19,6 +20,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 /// How long a new supervisor may take until it answers.
 const START: Duration = Duration::from_secs(10);
+
+/// How long the supervisor may take to go on as another binary; on a busy machine components may have to start another one.
+const RENEWED: Duration = Duration::from_secs(30);
 
 /// How often to look while waiting.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,10 +43,40 @@ pub(crate) fn ask(environment: &Environment, message: &Message) -> anyhow::Resul
     }
 }
 
+/// How the supervisor is; none if it does not answer.
+pub(crate) fn supervisor(environment: &Environment) -> Option<SupervisorReport> {
+    match ask(environment, &Message::Status) {
+        Ok(Message::Components { supervisor, .. }) => supervisor,
+        _ => None,
+    }
+}
+
+/// Has the supervisor go on as the binary of this process; answers when it has. Components do not notice.
+pub(crate) fn renew_supervisor(environment: &Environment) -> anyhow::Result<()> {
+    let before = supervisor(environment).map(|report| report.life);
+    let program = binary::own_program()?;
+    ask(environment, &Message::Renew { program })?;
+    let deadline = Instant::now() + RENEWED;
+    loop {
+        let now = supervisor(environment).map(|report| report.life);
+        if now.is_some() && now != before {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            fail!(
+                FailedToStart,
+                "the supervisor does not come back as the new binary",
+                format!("see {}", environment.layout().supervisor_log().display())
+            );
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 /// How every component is. Works without a supervisor too.
 pub(crate) fn reports(environment: &Environment) -> anyhow::Result<Vec<ComponentReport>> {
     if is_supervised(environment)
-        && let Ok(Message::Components { components }) = ask(environment, &Message::Status)
+        && let Ok(Message::Components { components, .. }) = ask(environment, &Message::Status)
     {
         return Ok(components);
     }
@@ -78,6 +112,7 @@ fn report_without_supervisor(environment: &Environment, component: &ComponentSet
         control_address: component.addresses.control.map(|address| address.to_string()),
         uptime_seconds,
         memory_bytes,
+        binary: pid.and_then(|pid| binary::of_process(pid, &binary::own_program().unwrap_or_default())),
     }
 }
 

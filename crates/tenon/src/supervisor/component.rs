@@ -2,12 +2,14 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::process::Signal;
 
+use super::binary;
 use super::link::{ComponentReport, Link, Sockets};
 use super::process::{self, Launcher, Process};
 use crate::environment::desired::Desired;
@@ -96,6 +98,11 @@ impl Component {
 
     pub(super) fn sockets(&self) -> &Sockets {
         &self.sockets
+    }
+
+    /// Whether its process holds its public sockets too, so that they stay open when the supervisor lets go of them.
+    pub(super) fn keeps_its_sockets(&self) -> bool {
+        self.sockets.is_empty() || self.link.is_some() && matches!(self.phase, Phase::Running { .. })
     }
 
     /// The next instant at which something is due by itself.
@@ -307,7 +314,7 @@ impl Component {
     }
 
     /// How it is, for people.
-    pub(super) fn report(&self) -> ComponentReport {
+    pub(super) fn report(&self, program: &Path) -> ComponentReport {
         let pid = self.process().map(Process::pid);
         let (uptime_seconds, memory_bytes) = pid.map_or((None, None), process::facts);
         let state = match &self.phase {
@@ -332,6 +339,7 @@ impl Component {
             control_address: self.settings.addresses.control.map(|address| address.to_string()),
             uptime_seconds,
             memory_bytes,
+            binary: pid.and_then(|pid| binary::of_process(pid, program)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tenon_model::Role;
 use tokio::io::unix::AsyncFd;
 
+use super::binary::Binary;
 use super::watched::watch;
 
 /// The longest packet; a status of 49 servers takes a tenth of it.
@@ -63,12 +64,17 @@ pub(crate) enum Message {
     },
     /// The supervisor lives. Said each second.
     Pulse,
+    /// The supervisor goes on as another binary and will be back in a moment: nobody needs to take its place.
+    Renewing,
     /// How are the components?
     Status,
     /// That is how they are.
     Components {
         /// Every component.
         components: Vec<ComponentReport>,
+        /// The supervisor itself; none from one of an earlier version.
+        #[serde(default)]
+        supervisor: Option<SupervisorReport>,
     },
     /// Run these components from now on; all that were not stopped by name if none is named.
     Start {
@@ -82,6 +88,16 @@ pub(crate) enum Message {
     },
     /// Stop this component and start it again.
     Restart {
+        /// Its name.
+        component: String,
+    },
+    /// Go on as this binary, and leave the components as they are.
+    Renew {
+        /// Its path.
+        program: PathBuf,
+    },
+    /// Let go of a component whose directory is about to be deleted; it does not run any more.
+    Forget {
         /// Its name.
         component: String,
     },
@@ -123,6 +139,29 @@ pub(crate) struct ComponentReport {
     pub(crate) uptime_seconds: Option<u64>,
     /// Its resident memory.
     pub(crate) memory_bytes: Option<u64>,
+    /// The file that it runs.
+    #[serde(default)]
+    pub(crate) binary: Option<Binary>,
+}
+
+impl ComponentReport {
+    /// Whether it is as it is meant to be: it takes work, or would if an operator had not set it aside.
+    pub(crate) fn is_as_meant(&self) -> bool {
+        self.ready || tenon_server::is_set_aside(&self.reason)
+    }
+}
+
+/// The supervisor, as it sees itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SupervisorReport {
+    /// Its process id, which stays when it goes on as another binary.
+    pub(crate) pid: u32,
+    /// This life of it.
+    pub(crate) life: String,
+    /// The version of its binary.
+    pub(crate) version: String,
+    /// The file that it runs.
+    pub(crate) binary: Option<Binary>,
 }
 
 /// A listening supervisor socket.

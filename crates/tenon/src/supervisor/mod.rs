@@ -4,18 +4,20 @@
 //! to run lies on disk, so that another supervisor can take over at any moment.
 
 pub(crate) mod attachment;
+pub(crate) mod binary;
 pub(crate) mod client;
 mod component;
 pub(crate) mod link;
+mod orders;
 pub(crate) mod process;
 mod renewal;
 mod watched;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use tenon_model::Role;
+use tenon_model::{InstanceId, Role, SystemRandom};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,8 +25,8 @@ use tokio_util::task::TaskTracker;
 use crate::environment::desired::{self, Desired};
 use crate::environment::{Environment, locks};
 use crate::failure::fail;
-use component::{Component, ComponentLink};
-use link::{Link, Listener, Message, Sockets};
+use component::Component;
+use link::{Link, Listener, Message};
 use process::{Launcher, Process};
 
 /// How often components and supervisor tell each other that they live.
@@ -42,6 +44,10 @@ const STOP_ORDER: [Role; 5] = [
     Role::Store,
 ];
 
+/// How long a supervisor that is to go on as another binary waits for components that are just being started: what only it
+/// holds, their sockets, would be closed for a moment.
+const RENEWAL: Duration = Duration::from_secs(5);
+
 /// How many events may wait; more than all components and commands cause at once.
 const EVENTS_MAX: usize = 1024;
 
@@ -54,8 +60,22 @@ pub(crate) const LOCK: &str = "supervisor.lock";
 /// The file that tells the supervisor's process id.
 pub(crate) const PID: &str = "supervisor.pid";
 
-/// Supervises an environment until it is told to stop, by a command or by `stop`, or nothing is left to run.
-pub(crate) async fn run(environment: Environment, launcher: Launcher, stop: CancellationToken) -> anyhow::Result<()> {
+/// What comes after a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Nothing: all components have ended.
+    Nothing,
+    /// The components run, and this binary is to supervise them, in this very process.
+    Renewed(PathBuf),
+}
+
+/// Supervises an environment until it is told to stop, by a command or by `stop`, or nothing is left to run, or it is told to
+/// go on as another binary.
+pub(crate) async fn run(
+    environment: Environment,
+    launcher: Launcher,
+    stop: CancellationToken,
+) -> anyhow::Result<After> {
     let run = environment.layout().run();
     let Some(_lock) = locks::lock_within(&run.join(LOCK), LOCK_WAIT)? else {
         fail!(
@@ -72,6 +92,8 @@ pub(crate) async fn run(environment: Environment, launcher: Launcher, stop: Canc
     let supervisor = Supervisor {
         environment,
         launcher,
+        life: InstanceId::generate(&SystemRandom).as_str().to_owned(),
+        renewal: None,
         components: Vec::new(),
         events: events.clone(),
         tasks: tasks.clone(),
@@ -114,6 +136,10 @@ enum Event {
 struct Supervisor {
     environment: Environment,
     launcher: Launcher,
+    /// This life of it: its process id stays when it goes on as another binary.
+    life: String,
+    /// The binary that it is to go on as, at this instant at the latest.
+    renewal: Option<(PathBuf, Instant)>,
     components: Vec<Component>,
     events: mpsc::Sender<Event>,
     tasks: TaskTracker,
@@ -122,7 +148,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn supervise(mut self, mut queue: mpsc::Receiver<Event>, stop: CancellationToken) -> anyhow::Result<()> {
+    async fn supervise(mut self, mut queue: mpsc::Receiver<Event>, stop: CancellationToken) -> anyhow::Result<After> {
         self.load()?;
         let mut next_beat = Instant::now();
         while !self.is_done() {
@@ -147,13 +173,33 @@ impl Supervisor {
                 next_beat = now + BEAT;
             }
             self.advance(now);
+            if let Some(program) = self.due_renewal(now) {
+                return Ok(After::Renewed(program));
+            }
         }
         // Nothing runs and nothing is to: whoever starts the environment next begins anew.
-        desired::set_environment(self.environment.layout(), Desired::Stopped)
+        desired::set_environment(self.environment.layout(), Desired::Stopped)?;
+        Ok(After::Nothing)
+    }
+
+    /// The binary to go on as now, if that is to be: every public socket is held by its component too, or that took too long.
+    fn due_renewal(&self, now: Instant) -> Option<PathBuf> {
+        let (program, latest) = self.renewal.as_ref().filter(|_| !self.stopping)?;
+        let all_keep = self.components.iter().all(Component::keeps_its_sockets);
+        if !all_keep && now < *latest {
+            return None;
+        }
+        tracing::info!("supervisor {} goes on as {}", std::process::id(), program.display());
+        for component in self.components.iter().filter_map(Component::link) {
+            // One that does not hear it starts another supervisor at worst, which finds the lock taken.
+            let _ = component.link.send(&Message::Renewing, &[]);
+        }
+        Some(program.clone())
     }
 
     /// Reads which components there are and what is desired of them, and starts or adopts them.
     fn load(&mut self) -> anyhow::Result<()> {
+        reap_predecessors_children();
         for settings in self.environment.components()? {
             let desired = desired::of_component(self.environment.layout(), &settings.name);
             self.components.push(Component::new(settings, desired));
@@ -179,10 +225,12 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let limits = &self.environment.settings().supervisor;
-        self.components
+        let renewal = self.renewal.as_ref().map(|(_, latest)| *latest);
+        let components = self
+            .components
             .iter()
-            .filter_map(|component| component.deadline(limits))
-            .min()
+            .filter_map(|component| component.deadline(limits));
+        components.chain(renewal).min()
     }
 
     /// Tells every component that the supervisor lives.
@@ -277,147 +325,6 @@ impl Supervisor {
         }
     }
 
-    fn heard(&mut self, connection: u64, link: &Arc<Link>, message: Message, passed: Vec<std::os::fd::OwnedFd>) {
-        let answer = match message {
-            Message::Hello {
-                name,
-                pid,
-                version,
-                sockets,
-            } => {
-                let passed = sockets.into_iter().zip(passed).collect();
-                let from = ComponentLink {
-                    connection,
-                    link: Arc::clone(link),
-                };
-                self.welcome(&name, pid, version, passed, from);
-                return;
-            }
-            Message::Beat { ready, reason } => {
-                if let Some(component) = self.linked(connection) {
-                    component.beat(ready, reason);
-                }
-                return;
-            }
-            Message::Status => Message::Components {
-                components: self.components.iter().map(Component::report).collect(),
-            },
-            order => match self.obey(&order) {
-                Ok(()) => Message::Done,
-                Err(error) => Message::Refused {
-                    reason: format!("{error:#}"),
-                },
-            },
-        };
-        if let Err(error) = link.send(&answer, &[]) {
-            tracing::debug!(%error, "an answer to the command line was not taken");
-        }
-    }
-
-    /// Takes a component's process in, and gives it its public sockets.
-    fn welcome(&mut self, name: &str, pid: u32, version: String, passed: Sockets, from: ComponentLink) {
-        let link = Arc::clone(&from.link);
-        if let Some(index) = self.index(name)
-            && !self.stopping
-            && self.components[index].desired == Desired::Running
-        {
-            // One that was started by hand in the meantime is adopted here.
-            self.start(index);
-        }
-        let component = self.index(name).map(|index| &mut self.components[index]);
-        let known = component.is_some_and(|component| component.hello(pid, version, passed, from));
-        let component = self.index(name).map(|index| &self.components[index]).filter(|_| known);
-        let (answer, descriptors) = if let Some(component) = component {
-            let (sockets, descriptors) = link::split(component.sockets());
-            let pid = std::process::id();
-            (Message::Welcome { pid, sockets }, descriptors)
-        } else {
-            tracing::warn!(
-                component = name,
-                pid,
-                "process {pid} says that it is {name}, which is not to run"
-            );
-            let reason = format!("{name} is not to run");
-            (Message::Refused { reason }, Vec::new())
-        };
-        if let Err(error) = link.send(&answer, &descriptors) {
-            tracing::warn!(component = name, %error, "{name} could not be welcomed");
-        }
-    }
-
-    /// Does what the command line asks for.
-    fn obey(&mut self, order: &Message) -> anyhow::Result<()> {
-        match order {
-            Message::Shutdown if self.stopping => Ok(()),
-            _ if self.stopping => anyhow::bail!("the environment is being stopped"),
-            Message::Start { components } => self.want(components, Desired::Running),
-            Message::Stop { components } => self.want(components, Desired::Stopped),
-            Message::Restart { component } => {
-                let index = self.index(component).context("there is no such component")?;
-                if self.components[index].desired != Desired::Running {
-                    anyhow::bail!("{component} does not run");
-                }
-                if self.components[index].is_up() {
-                    self.stop(index);
-                } else {
-                    self.start(index);
-                }
-                Ok(())
-            }
-            Message::Shutdown => self.shut_down(),
-            _ => anyhow::bail!("the supervisor is not to be told that"),
-        }
-    }
-
-    /// Keeps on disk what is desired of these components, and acts by it.
-    fn want(&mut self, names: &[String], desired: Desired) -> anyhow::Result<()> {
-        self.look_for_new_components()?;
-        for index in 0..self.components.len() {
-            let name = self.components[index].name().to_owned();
-            let meant = if names.is_empty() {
-                self.components[index].desired != Desired::Stopped
-            } else {
-                names.contains(&name)
-            };
-            if !meant {
-                continue;
-            }
-            desired::set_component(self.environment.layout(), &name, desired)?;
-            self.components[index].desired = desired;
-            match desired {
-                Desired::Running => self.start(index),
-                Desired::Stopped | Desired::Idle => self.stop(index),
-            }
-        }
-        Ok(())
-    }
-
-    fn look_for_new_components(&mut self) -> anyhow::Result<()> {
-        for settings in self.environment.components()? {
-            if self.index(&settings.name).is_none() {
-                let desired = desired::of_component(self.environment.layout(), &settings.name);
-                self.components.push(Component::new(settings, desired));
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins to stop everything. Kept on disk first, so that nobody takes the end of the supervisor for an accident.
-    fn shut_down(&mut self) -> anyhow::Result<()> {
-        tracing::info!("the environment is told to stop");
-        desired::set_environment(self.environment.layout(), Desired::Stopped)?;
-        self.stopping = true;
-        for index in 0..self.components.len() {
-            // Only for the time of stopping; what is kept on disk of each stays.
-            self.components[index].desired = Desired::Idle;
-            if !self.components[index].is_up() {
-                // Nothing to wait for: it is not started again.
-                self.stop(index);
-            }
-        }
-        Ok(())
-    }
-
     fn index(&self, name: &str) -> Option<usize> {
         self.components.iter().position(|component| component.name() == name)
     }
@@ -475,6 +382,12 @@ async fn listen(connection: u64, link: Link, events: mpsc::Sender<Event>, finish
     }
     // The queue's receiver lives as long as the supervisor does.
     let _ = events.send(Event::Gone { connection }).await;
+}
+
+/// Takes away children that ended while this process was going on as another binary. Nothing else has been started yet.
+fn reap_predecessors_children() {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    while let Ok(Some(_)) = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {}
 }
 
 /// As process 1 of a container: takes away what orphans left behind. Those of components are reaped by who watches them.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::binary::{self, OWN_IMAGE};
 use super::watched::watch;
 use anyhow::Context as _;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
@@ -139,47 +140,121 @@ pub(crate) struct Launcher {
 impl Launcher {
     /// A launcher of the binary that this process was started from; a newer one at the same path is taken when it is there.
     pub(crate) fn new(inherit_output: bool) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("the path of the running binary is not known")?;
         Ok(Self {
-            program,
+            program: binary::own_program()?,
             inherit_output,
         })
     }
 
+    /// The file that is started next.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Starts `tenon component DIR/NAME` in a process group of its own.
     pub(crate) fn component(&self, directory: &Path, log: &Path) -> anyhow::Result<Process> {
-        let mut command = Command::new(&self.program);
-        command.arg("component").arg(directory).current_dir(directory);
-        if self.inherit_output {
-            command.env("TENON_LOG_TO", "stderr");
-        }
-        self.spawn(command.process_group(0), log)
+        let prepare = |command: &mut Command| {
+            command.arg("component").arg(directory).current_dir(directory);
+            if self.inherit_output {
+                command.env("TENON_LOG_TO", "stderr");
+            }
+            command.process_group(0);
+        };
+        self.spawn(prepare, log)
     }
 
     /// Starts `tenon supervise DIR`, which makes a session of its own.
     pub(crate) fn supervisor(&self, root: &Path, log: &Path) -> anyhow::Result<Process> {
-        let mut command = Command::new(&self.program);
-        command.arg("supervise").arg(root).current_dir(root);
-        self.spawn(&mut command, log)
+        let prepare = |command: &mut Command| {
+            command.arg("supervise").arg(root).current_dir(root);
+        };
+        self.spawn(prepare, log)
     }
 
-    fn spawn(&self, command: &mut Command, log: &Path) -> anyhow::Result<Process> {
-        command.stdin(Stdio::null());
-        if !self.inherit_output {
-            let open = || {
-                if let Some(folder) = log.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
-                let file = File::options().create(true).append(true).open(log)?;
-                Ok::<_, std::io::Error>((file.try_clone()?, file))
-            };
-            let (out, err) = open().with_context(|| format!("can't open {}", log.display()))?;
-            command.stdout(out).stderr(err);
+    /// Goes on as `program` in this very process, as the supervisor of an environment. Returns only if that can't be.
+    pub(crate) fn become_supervisor(&self, program: &Path, root: &Path) -> anyhow::Error {
+        let mut command = Command::new(program);
+        command.arg("supervise").arg(root).current_dir(root);
+        if self.inherit_output {
+            command.arg("--foreground");
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("can't start {}", self.program.display()))?;
+        anyhow::Error::new(command.exec()).context(format!("can't go on as {}", program.display()))
+    }
+
+    /// Starts the program. While its file is being replaced it may be missing, half written or not yet executable; then the
+    /// binary that this process runs is started, which is better than nothing.
+    fn spawn(&self, prepare: impl Fn(&mut Command), log: &Path) -> anyhow::Result<Process> {
+        let start = |program: &Path| {
+            let mut command = Command::new(program);
+            prepare(&mut command);
+            command.stdin(Stdio::null());
+            if !self.inherit_output {
+                let (out, err) = open_log(log)?;
+                command.stdout(out).stderr(err);
+            }
+            command.spawn()
+        };
+        let child = match start(&self.program) {
+            Ok(child) => child,
+            Err(error) => {
+                let program = self.program.display();
+                tracing::warn!(%error, "{program} can't be started; the binary that runs already is started again");
+                start(Path::new(OWN_IMAGE)).with_context(|| format!("can't start {program}"))?
+            }
+        };
         // The descriptor takes over from here; dropping the handle leaves the process alone.
         Process::open(child.id()).context("the process that was started can't be watched")
+    }
+}
+
+fn open_log(log: &Path) -> std::io::Result<(File, File)> {
+    if let Some(folder) = log.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let file = File::options().create(true).append(true).open(log)?;
+    Ok((file.try_clone()?, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// What is started writes its arguments; `program` is what the launcher believes to be its binary.
+    fn started(program: &Path, directory: &Path) -> anyhow::Result<Process> {
+        let launcher = Launcher {
+            program: program.to_owned(),
+            inherit_output: false,
+        };
+        launcher.supervisor(directory, &directory.join("log"))
+    }
+
+    #[test]
+    fn while_the_binary_is_replaced_the_one_that_runs_is_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("tenon");
+        let log = || std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
+        let run = || {
+            started(&program, directory.path())
+                .unwrap()
+                .ended_within(Duration::from_secs(60))
+        };
+
+        // This test's own binary takes `supervise` for the name of a test, and finds none.
+        assert!(run() && log().contains("0 passed"), "no file: {}", log());
+        let mut file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .open(&program)
+            .unwrap();
+        writeln!(file, "#!/bin/sh\necho replaced").unwrap();
+        let executable = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+        assert!(run() && !log().contains("replaced"), "not executable: {}", log());
+        std::fs::set_permissions(&program, executable).unwrap();
+        assert!(run() && !log().contains("replaced"), "being written: {}", log());
+        drop(file);
+        assert!(run() && log().contains("replaced"), "in place: {}", log());
     }
 }

@@ -13,6 +13,9 @@ use crate::environment::public_certificate;
 /// A certificate this old is issued anew. It is valid for a year, so a month's failures to renew are no harm.
 const RENEW_AFTER: Duration = Duration::from_hours(30 * 24);
 
+/// A certificate this old needs somebody's attention if it can't be renewed here.
+const ENDS_SOON: Duration = Duration::from_hours(335 * 24);
+
 /// Clients may have been told to trust a load balancer's self-signed certificate, so that one is kept almost to its end.
 const RENEW_SELF_SIGNED_AFTER: Duration = Duration::from_hours(335 * 24);
 
@@ -46,6 +49,20 @@ fn renew_old(environment: &Environment, age: Duration) -> anyhow::Result<usize> 
     );
     old.retain(|(_, name)| is_older(&layout.ca().join(name).join("cert.pem"), age));
     if old.is_empty() {
+        return Ok(0);
+    }
+    if !layout.ca().join("ca-key.pem").exists() {
+        // The CA is on another host; whoever looks after this one has to fetch a certificate from there.
+        for (_, name) in old {
+            if is_older(&layout.ca().join(&name).join("cert.pem"), ENDS_SOON) {
+                let command =
+                    format!("tenon cert issue on the cluster's host, then `tenon create … --join`, for {name}");
+                tracing::warn!(
+                    component = name,
+                    "the certificate of {name} ends soon; renew it with {command}"
+                );
+            }
+        }
         return Ok(0);
     }
     let cluster = &environment.settings().cluster.name;
