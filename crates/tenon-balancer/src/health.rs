@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::proxy::{ServerStream, Shared};
+use crate::proxy::{ServerStream, ServerTls, Shared};
+use crate::settings::Settings;
 use crate::upstream::{Health, Upstream, Upstreams};
 
 /// A server that is down is asked more often, so that it is used as soon as it is back.
@@ -58,7 +59,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut servers: watch::Receiver<Upstre
 async fn watch_one(shared: &Shared, upstream: &Upstream) {
     let settings = &shared.settings;
     loop {
-        let checked = check(upstream, settings.connect_timeout.0, settings.health_timeout.0).await;
+        let checked = check(upstream, shared.server_tls.as_ref(), settings).await;
         let (directory, now) = (&shared.directory, Instant::now());
         match checked {
             Check::Answered(ready) => directory.checked(upstream.id, Some(ready), now),
@@ -80,9 +81,9 @@ enum Check {
     Refused,
 }
 
-async fn check(upstream: &Upstream, connect: Duration, whole: Duration) -> Check {
+async fn check(upstream: &Upstream, tls: Option<&ServerTls>, settings: &Settings) -> Check {
     let asking = async {
-        let mut stream = match ServerStream::connect(&upstream.endpoint, connect).await {
+        let mut stream = match ServerStream::connect(&upstream.endpoint, tls, settings.connect_timeout.0).await {
             Ok(stream) => stream,
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Check::Silent,
             Err(_) => return Check::Refused,
@@ -98,5 +99,7 @@ async fn check(upstream: &Upstream, connect: Duration, whole: Duration) -> Check
             Err(_) => Check::Refused,
         }
     };
-    tokio::time::timeout(whole, asking).await.unwrap_or(Check::Silent)
+    tokio::time::timeout(settings.health_timeout.0, asking)
+        .await
+        .unwrap_or(Check::Silent)
 }

@@ -93,6 +93,9 @@ pub struct Settings {
     pub slow_start: DurationText,
     /// How long asking the cluster for its members may take, waiting for a change included.
     pub follow_timeout: DurationText,
+    /// Once told to stop: how long `/tenon/live` already answers 503 while everything is still served, so that a load balancer
+    /// in front looks elsewhere first. Longer than the interval in which that one looks; not needed without one.
+    pub drain_delay: DurationText,
     /// Once stopping: how long a connection between two requests is still kept, so that its client can be told.
     pub drain_idle_timeout: DurationText,
     /// Once stopping: how long requests may go on.
@@ -118,7 +121,6 @@ impl Default for Settings {
             body_bytes_max: 16 * 1024 * 1024 * 1024,
             replay_bytes_max: 64 * 1024,
             relay_buffer_bytes: 32 * 1024,
-            head_timeout: DurationText::from_secs(10),
             tls_handshake_timeout: DurationText::from_secs(5),
             certificate_check_interval: DurationText::from_secs(3),
             http2: true,
@@ -130,6 +132,7 @@ impl Default for Settings {
             http2_resets_max: 100,
             http2_ping_interval: DurationText::from_secs(20),
             http2_ping_timeout: DurationText::from_secs(20),
+            head_timeout: DurationText::from_secs(10),
             idle_timeout: DurationText::from_secs(60),
             body_grace: DurationText::from_secs(5),
             body_rate_min_bytes: 500,
@@ -153,6 +156,7 @@ impl Default for Settings {
             health_fall: 3,
             slow_start: DurationText::from_secs(5),
             follow_timeout: DurationText::from_secs(30),
+            drain_delay: DurationText::from_millis(0),
             drain_idle_timeout: DurationText::from_secs(3),
             drain_timeout: DurationText::from_secs(30),
             trusted: Vec::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientCertVerifierBuilder, ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
@@ -98,21 +98,32 @@ impl Identity {
 
     /// TLS for a control address: HTTP/2 or 1.1, a certificate asked for but not demanded (health paths need none).
     pub(crate) fn server_config(&self) -> Result<ServerConfig, IdentityError> {
+        let mut config = self.server_config_with(ClientCertVerifierBuilder::allow_unauthenticated)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// TLS for those only who have a certificate of the cluster.
+    pub(crate) fn strict_server_config(&self) -> Result<ServerConfig, IdentityError> {
+        self.server_config_with(|verifier| verifier)
+    }
+
+    fn server_config_with(
+        &self,
+        clients: impl FnOnce(ClientCertVerifierBuilder) -> ClientCertVerifierBuilder,
+    ) -> Result<ServerConfig, IdentityError> {
         let wrong = |source: Box<dyn std::error::Error + Send + Sync>| IdentityError::Use {
             path: self.files.certificate.clone(),
             source,
         };
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&self.provider))
-            .allow_unauthenticated()
-            .build()
-            .map_err(|error| wrong(Box::new(error)))?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&self.provider));
+        let verifier = clients(verifier).build().map_err(|error| wrong(Box::new(error)))?;
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as _;
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(Box::new(error)))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 

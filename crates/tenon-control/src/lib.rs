@@ -5,12 +5,14 @@
 //! other side is known by the certificate alone ([`Identity`], [`Peer`]).
 
 mod client;
+mod data;
 mod health;
 mod identity;
 mod listener;
 mod settings;
 
 pub use client::{Addresses, ControlClient, ControlError};
+pub use data::DataAcceptor;
 pub use health::{Health, MetricsText, health_routes};
 pub use identity::{Identity, IdentityError, dns_name};
 pub use listener::{ControlListener, Peer, serve_probes};

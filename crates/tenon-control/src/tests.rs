@@ -26,6 +26,7 @@ impl Health for AlwaysReady {
             role: Role::Server,
             ready: true,
             version: "0".into(),
+            in_flight: 0,
             pid: 1,
             checks: Vec::new(),
         }

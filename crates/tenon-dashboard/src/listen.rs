@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -81,6 +83,12 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> std::io
     Ok((stream, address, permit))
 }
 
+/// A request may be under way on a connection that looks idle, so it is not closed the moment the dashboard is told to stop.
+async fn idle_too_long(stop: &CancellationToken, timeout: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(timeout).await;
+}
+
 async fn serve_connection(
     stream: TcpStream,
     address: SocketAddr,
@@ -92,10 +100,19 @@ async fn serve_connection(
         tracing::debug!(%error, "a connection went before it was served");
         return;
     }
+    let stopping = stop.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ClientAddress(address.ip()));
-        let mut router = router.clone();
-        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
+        let (mut router, stopping) = (router.clone(), stopping.clone());
+        async move {
+            let mut response = router.call(request).await.unwrap_or_else(|never| match never {});
+            if stopping.is_cancelled() {
+                // The next request finds another process, on another connection.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -105,7 +122,7 @@ async fn serve_connection(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = idle_too_long(&stop, settings.drain_idle_timeout.0) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -30,6 +30,8 @@ pub struct Settings {
     pub login_addresses_max: usize,
     /// How many logins are checked at a time: each costs a server a password hash.
     pub logins_max: usize,
+    /// How long a connection between two requests is still kept when the dashboard stops, so that its browser can be told.
+    pub drain_idle_timeout: DurationText,
     /// How long calls that run may take to finish when the dashboard stops.
     pub drain_timeout: DurationText,
 }
@@ -48,6 +50,7 @@ impl Default for Settings {
             login_window: DurationText::from_secs(60),
             login_addresses_max: 10_000,
             logins_max: 4,
+            drain_idle_timeout: DurationText::from_millis(1500),
             drain_timeout: DurationText::from_secs(5),
         }
     }

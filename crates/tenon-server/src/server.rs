@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tenon_control::{ControlListener, Identity, MetricsText, health_routes};
+use tenon_control::{ControlListener, Identity, MetricsText, health_routes, serve_probes};
 use tenon_model::{Clock, InstanceId, Revision, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -66,6 +66,7 @@ struct Server {
 struct Outside {
     data: DataListener,
     control: ControlListener,
+    probes: Option<TcpListener>,
     manifests: PathBuf,
     first_admin: Option<(String, String)>,
     condition: ConditionListener,
@@ -74,6 +75,7 @@ struct Outside {
 /// What the outside of a server is made of.
 struct OutsideParts {
     control: StdTcpListener,
+    probes: Option<StdTcpListener>,
     identity: Identity,
     data: StdTcpListener,
     data_socket: PathBuf,
@@ -149,6 +151,7 @@ impl Server {
         };
         let outside = server.outside(OutsideParts {
             control: parts.control_listener,
+            probes: parts.probe_listener,
             identity: parts.identity,
             data: parts.data_listener,
             data_socket: parts.data_socket,
@@ -164,7 +167,8 @@ impl Server {
         let control = listener("of the control address", parts.control)?;
         Ok(Outside {
             control: ControlListener::new(control, &parts.identity, self.router(), self.settings.control.clone())?,
-            data: data_listener(parts.data, &parts.data_socket)?,
+            probes: parts.probes.map(|socket| listener("for probes", socket)).transpose()?,
+            data: data_listener(parts.data, &parts.data_socket, &parts.identity)?,
             manifests: parts.manifests,
             first_admin: parts.first_admin,
             condition: parts.condition,
@@ -173,10 +177,15 @@ impl Server {
 
     /// Everything that the control address answers.
     fn router(&self) -> axum::Router {
+        self.health_routes()
+            .merge(routes(Arc::clone(&self.api), self.settings.control.body_bytes_max))
+    }
+
+    /// What probes and monitoring ask.
+    fn health_routes(&self) -> axum::Router {
         let metrics = Arc::clone(&self.metrics);
         let text: MetricsText = Arc::new(move || metrics.text());
-        let health = Arc::clone(&self.api.health);
-        health_routes(health, text).merge(routes(Arc::clone(&self.api), self.settings.control.body_bytes_max))
+        health_routes(Arc::clone(&self.api.health) as _, text)
     }
 
     fn follower(&self) -> ObjectFollower {
@@ -247,6 +256,9 @@ impl Server {
         tasks.spawn(Arc::clone(health).beat(store.clone(), support.clone()));
         tasks.spawn(follow_servers(Arc::clone(&self.meters), store.clone(), support.clone()));
         tasks.spawn(outside.control.run(support.clone()));
+        if let Some(probes) = outside.probes {
+            tasks.spawn(serve_probes(probes, self.health_routes(), support.clone()));
+        }
         tasks.spawn(tell(Arc::clone(health), outside.condition, support.clone()));
         tasks.spawn(bootstrap(self.api.users.clone(), outside.first_admin, support.clone()));
         // Workers get it before their first call; a folder that can't be read must not keep the server from starting.
@@ -361,9 +373,9 @@ async fn bootstrap(users: Users, first_admin: Option<(String, String)>, stop: Ca
     }
 }
 
-fn data_listener(tcp: StdTcpListener, unix_path: &Path) -> Result<DataListener, ServerError> {
+fn data_listener(tcp: StdTcpListener, unix_path: &Path, identity: &Identity) -> Result<DataListener, ServerError> {
     let tcp = listener("of the data address", tcp)?;
-    DataListener::bind(unix_path, tcp).map_err(|source| ServerError::Socket {
+    DataListener::bind(unix_path, tcp, identity.data_acceptor()?).map_err(|source| ServerError::Socket {
         what: unix_path.display().to_string(),
         source,
     })

@@ -42,6 +42,8 @@ pub struct ServerParts {
     pub data_socket: PathBuf,
     /// The bound socket of the control address.
     pub control_listener: StdTcpListener,
+    /// The bound socket on which health and metrics are served over plain HTTP; none if they are not.
+    pub probe_listener: Option<StdTcpListener>,
     /// The folder of manifests.
     pub manifests: PathBuf,
     /// The environment variables that objects may name.

@@ -63,7 +63,12 @@ async fn the_servers_known_last_are_kept_for_a_start_without_any() {
         }),
     ]);
     let settings = Settings::default();
-    let (follower, mut list) = Follower::new(&settings, Arc::clone(&source) as Arc<dyn MemberSource>, path.clone());
+    let (follower, mut list) = Follower::new(
+        &settings,
+        Arc::clone(&source) as Arc<dyn MemberSource>,
+        path.clone(),
+        directory.path().to_owned(),
+    );
     assert!(list.borrow().servers.is_empty());
     let stop = CancellationToken::new();
     let running = tokio::spawn(follower.run(stop.clone()));
@@ -79,14 +84,17 @@ async fn the_servers_known_last_are_kept_for_a_start_without_any() {
     );
     assert_eq!(
         servers[0].endpoint,
-        Endpoint::Tcp("127.0.0.1:17010".into()),
-        "there is no such socket on this host"
+        Endpoint::Tls {
+            address: "127.0.0.1:17010".into(),
+            name: "server1.tenon.internal".into()
+        },
+        "there is no such socket of this environment"
     );
     stop.cancel();
     running.await.unwrap();
     assert!(source.asked.load(Ordering::SeqCst) >= 2);
 
-    let (_follower, list) = Follower::new(&settings, source, path.clone());
+    let (_follower, list) = Follower::new(&settings, source, path.clone(), directory.path().to_owned());
     assert_eq!(list.borrow().servers.len(), 2);
     assert!(
         list.borrow()
@@ -97,6 +105,11 @@ async fn the_servers_known_last_are_kept_for_a_start_without_any() {
     );
 
     std::fs::write(&path, "{ broken").unwrap();
-    let (_follower, list) = Follower::new(&settings, Arc::new(Script::default()), path);
+    let (_follower, list) = Follower::new(
+        &settings,
+        Arc::new(Script::default()),
+        path,
+        directory.path().to_owned(),
+    );
     assert!(list.borrow().servers.is_empty());
 }

@@ -166,9 +166,12 @@ pub(crate) fn failure(out: &mut Vec<u8>, failure: Failure, outcome: Outcome, to:
     write_problem(out, &problem, extra, to);
 }
 
-/// The answer of `/tenon/live`; gives its status.
-pub(crate) fn live(out: &mut Vec<u8>, to: Addressee<'_>) -> u16 {
-    if matches!(to.method, Some(Method::Get | Method::Head)) {
+/// The answer of `/tenon/live`, which says 503 when the load balancer is about to leave; gives its status.
+pub(crate) fn live(out: &mut Vec<u8>, leaving: bool, to: Addressee<'_>) -> u16 {
+    if leaving && matches!(to.method, Some(Method::Get | Method::Head)) {
+        write(out, 503, "", "application/json", b"{\"is_ok\":false}", to);
+        503
+    } else if matches!(to.method, Some(Method::Get | Method::Head)) {
         write(out, 200, "", "application/json", b"{\"is_ok\":true}", to);
         200
     } else {

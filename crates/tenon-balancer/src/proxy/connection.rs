@@ -269,7 +269,7 @@ impl<S: ClientStream> Connection<S> {
             persistence,
         };
         self.out.clear();
-        let status = answers::live(&mut self.out, to);
+        let status = answers::live(&mut self.out, self.worker.shared.leaving.load(Ordering::Relaxed), to);
         let bytes = self.send().await;
         let next = match (bodiless, persistence) {
             (false, _) => Next::Linger,

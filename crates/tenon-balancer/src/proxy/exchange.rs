@@ -301,7 +301,8 @@ impl<S: ClientStream> Connection<S> {
                 }
             }
             count(&self.worker.counters.connects);
-            match ServerStream::connect(&upstream.endpoint, settings.connect_timeout.0).await {
+            let tls = self.worker.shared.server_tls.as_ref();
+            match ServerStream::connect(&upstream.endpoint, tls, settings.connect_timeout.0).await {
                 Ok(stream) => {
                     let connection = ServerConnection {
                         stream,

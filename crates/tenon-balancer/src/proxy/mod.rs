@@ -21,5 +21,5 @@ pub(crate) use client::ClientStream;
 pub(crate) use connection::Connection;
 pub(crate) use deadline::Deadline;
 pub(crate) use peer::Peer;
-pub(crate) use stream::ServerStream;
+pub(crate) use stream::{ServerStream, ServerTls};
 pub(crate) use worker::{Shared, Worker, own_host};

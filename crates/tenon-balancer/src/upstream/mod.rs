@@ -31,6 +31,13 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// `host:port`.
     Tcp(String),
+    /// A server on another host, over mutual TLS.
+    Tls {
+        /// `host:port`.
+        address: String,
+        /// The name that its certificate has.
+        name: String,
+    },
 }
 
 /// What the cluster says of a server.

@@ -12,9 +12,10 @@ use http::header::CONNECTION;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tenon_control::DataAcceptor;
 use tenon_model::Network;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,11 +34,13 @@ pub(crate) struct DataListener {
     closed: Option<OwnedFd>,
     unix: Option<UnixListener>,
     tcp: TcpListener,
+    /// For load balancers on other hosts, which come over the TCP address too.
+    tls: DataAcceptor,
 }
 
 impl DataListener {
     /// Binds the Unix socket (replacing what a dead process left there) and takes over the TCP listener.
-    pub(crate) fn bind(unix_path: &Path, tcp: TcpListener) -> io::Result<Self> {
+    pub(crate) fn bind(unix_path: &Path, tcp: TcpListener, tls: DataAcceptor) -> io::Result<Self> {
         match std::fs::remove_file(unix_path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -49,6 +52,7 @@ impl DataListener {
             closed: Some(socket),
             unix: None,
             tcp,
+            tls,
         })
     }
 
@@ -90,7 +94,7 @@ impl DataListener {
                 }
                 accepted = self.accept(&trusted) => accepted,
             };
-            let (stream, origin) = match accepted {
+            let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -98,10 +102,14 @@ impl DataListener {
                     continue;
                 }
             };
-            let connection = serve(Arc::clone(&plane), stream, origin, &settings);
-            let watched = graceful.watch(connection);
+            let (plane, settings, watcher) = (Arc::clone(&plane), settings.clone(), graceful.watcher());
+            let (tls, stop) = (self.tls.clone(), stop.clone());
             tasks.spawn(async move {
-                if let Err(error) = watched.await {
+                let begun = accepted.begin(&tls, &settings);
+                let Some(Some((stream, origin))) = until_drained(begun, &stop, &settings).await else {
+                    return;
+                };
+                if let Err(error) = watcher.watch(serve(plane, stream, origin, &settings)).await {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 drop(permit);
@@ -120,7 +128,7 @@ impl DataListener {
         }
     }
 
-    async fn accept(&self, trusted: &Arc<[Network]>) -> io::Result<(Box<dyn Stream>, Origin)> {
+    async fn accept(&self, trusted: &Arc<[Network]>) -> io::Result<Accepted> {
         let unix = async {
             match &self.unix {
                 Some(unix) => unix.accept().await,
@@ -128,16 +136,61 @@ impl DataListener {
             }
         };
         tokio::select! {
-            accepted = unix => {
-                let (stream, _) = accepted?;
-                Ok((Box::new(stream) as Box<dyn Stream>, Origin::Balancer))
-            }
+            accepted = unix => Ok(Accepted::Unix(accepted?.0)),
             accepted = self.tcp.accept() => {
                 let (stream, address) = accepted?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream) as Box<dyn Stream>, Origin::of(address.ip(), trusted)))
+                Ok(Accepted::Tcp(stream, Origin::of(address.ip(), trusted)))
             }
         }
+    }
+}
+
+/// A connection of which nothing is read yet.
+enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream, Origin),
+}
+
+impl Accepted {
+    /// Sees who it is: over TCP, a load balancer of another host begins with TLS, others with a request.
+    async fn begin(self, tls: &DataAcceptor, settings: &DataSettings) -> Option<(Box<dyn Stream>, Origin)> {
+        let (stream, origin) = match self {
+            Accepted::Unix(stream) => return Some((Box::new(stream), Origin::Balancer)),
+            Accepted::Tcp(stream, origin) => (stream, origin),
+        };
+        let begun = async {
+            let mut first = [0];
+            if stream.peek(&mut first).await? > 0 && DataAcceptor::is_for(first[0]) {
+                let stream = tls.accept(stream).await?;
+                return Ok((Box::new(stream) as Box<dyn Stream>, Origin::Balancer));
+            }
+            Ok::<_, io::Error>((Box::new(stream) as Box<dyn Stream>, origin))
+        };
+        match tokio::time::timeout(settings.head_timeout.0, begun).await {
+            Ok(Ok(begun)) => Some(begun),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a connection was not taken");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// What comes of it, unless the server stops meanwhile and leaves no more time to it than to a connection that is not used.
+async fn until_drained<T>(
+    begun: impl Future<Output = T>,
+    stop: &CancellationToken,
+    settings: &DataSettings,
+) -> Option<T> {
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(settings.drain_idle_timeout.0).await;
+    };
+    tokio::select! {
+        begun = begun => Some(begun),
+        () = drained => None,
     }
 }
 
