@@ -36,7 +36,7 @@ pub use call::{
     CallSource, CallerIdentity, HostCall, HostCalls, HostReturn, HttpFacts, ServiceAnswer, ServiceCall, ServiceError,
 };
 pub use channels::OpenApiSettings;
-pub use membership::Presence;
+pub use membership::{Presence, is_set_aside};
 pub use server::run_server;
 pub use server_parts::{ServerError, ServerParts, ServerSettings};
 pub use settings::{BackgroundSettings, DataSettings, HostSettings, InvokeSettings};

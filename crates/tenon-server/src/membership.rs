@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tenon_control::Health;
-use tenon_model::{InstanceId, Member, MemberState, Revision, Role, Timestamp};
+use tenon_model::{InstanceId, Member, MemberState, ObjectKey, Revision, Role, Timestamp};
 use tenon_protocol::control::{HealthCheck, HealthReport};
 use tenon_store::Store;
 use tokio::sync::watch;
@@ -19,6 +19,14 @@ use crate::snapshot::SnapshotCell;
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Without a heartbeat that arrived for so long, the others count this server as dead, so it takes no work either.
 const BEAT_LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a server is not ready that could be.
+const SET_ASIDE: &str = "set aside by an operator";
+
+/// Whether a server's reason for not being ready is that an operator has set it aside, and nothing else.
+pub fn is_set_aside(reason: &str) -> bool {
+    reason.starts_with(&format!("draining: {SET_ASIDE}")) && !reason.contains("; ")
+}
 
 /// Who a component is and where it can be reached; does not change while it runs.
 #[derive(Debug, Clone)]
@@ -88,6 +96,8 @@ pub(crate) struct ServerHealth {
     has_manifests: AtomicBool,
     draining: CancellationToken,
     last_beat: Mutex<Option<Instant>>,
+    /// The object in which operators say how servers are to be treated.
+    balancer: ObjectKey,
 }
 
 impl ServerHealth {
@@ -108,6 +118,7 @@ impl ServerHealth {
             has_manifests: AtomicBool::new(false),
             draining: CancellationToken::new(),
             last_beat: Mutex::default(),
+            balancer: ObjectKey::new("balancer", "main".parse().expect("it is a name")),
         })
     }
 
@@ -119,6 +130,11 @@ impl ServerHealth {
     /// Whether the server finishes what it has and takes nothing new.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+
+    /// The revision in force, for those who wait for it; none before the first.
+    pub(crate) fn revisions(&self) -> watch::Receiver<Option<Revision>> {
+        self.revision.clone()
     }
 
     /// Waits until the server takes nothing new.
@@ -179,6 +195,12 @@ impl ServerHealth {
         (failed.is_empty(), failed.join("; "))
     }
 
+    /// Calls that are not answered yet.
+    fn in_flight(&self) -> u64 {
+        let running: usize = self.services.workers().iter().map(|worker| worker.in_flight).sum();
+        (running + self.services.status().queued) as u64
+    }
+
     /// Sends heartbeats until told to stop: once a second, and at once when something changed.
     pub(crate) async fn beat(self: Arc<Self>, store: Store, stop: CancellationToken) {
         let mut revision = self.revision.clone();
@@ -212,7 +234,7 @@ impl ServerHealth {
     fn member(&self) -> Member {
         let (ready, reason) = self.condition();
         let state = match () {
-            () if self.is_draining() => MemberState::Draining,
+            () if self.is_draining() || self.set_aside().is_some() => MemberState::Draining,
             () if ready => MemberState::Ready,
             () if !self.is_loaded() => MemberState::Starting,
             () => MemberState::NotReady,
@@ -251,8 +273,32 @@ impl ServerHealth {
                     "no heartbeat reached it for 5 s".to_owned()
                 },
             ),
-            check("draining", !self.is_draining(), String::new()),
+            self.draining(),
         ]
+    }
+
+    /// Whether the server is about to end, or an operator has set it aside.
+    fn draining(&self) -> HealthCheck {
+        let detail = if self.is_draining() {
+            Some("it stops".to_owned())
+        } else {
+            self.set_aside().map(|state| format!("{SET_ASIDE} ({state})"))
+        };
+        HealthCheck {
+            name: "draining".to_owned(),
+            ok: detail.is_none(),
+            detail: detail.unwrap_or_default(),
+        }
+    }
+
+    /// What an operator says of this server, if that is not that it is in. It is said where load balancers of ours look too,
+    /// so that the server gets no new work whoever gives it.
+    fn set_aside(&self) -> Option<String> {
+        let snapshot = self.snapshot.load();
+        let servers = snapshot.object(&self.balancer)?.body.get("servers")?.as_array()?;
+        let entry = servers.iter().find(|entry| entry["name"] == self.presence.name)?;
+        let state = entry["state"].as_str().filter(|state| *state != "in")?;
+        Some(state.to_owned())
     }
 }
 
@@ -295,6 +341,7 @@ impl Health for ServerHealth {
             ready: checks.iter().all(|check| check.ok),
             version: self.presence.version.clone(),
             pid: std::process::id(),
+            in_flight: self.in_flight(),
             checks,
         }
     }

@@ -13,6 +13,8 @@ endpoint! {
     ListMembers = "listMembers" Get "/v1/members" Some(Access::Viewer), (MembersQuery, Nothing) -> MembersReply;
     /// A component without a store of its own says how it is; only of itself, known by its certificate.
     AnnounceMember = "announceMember" Put "/v1/members/{name}" None, (MemberPath, Member) -> Nothing;
+    /// Forgets a component that has ended and will not come back.
+    ForgetMember = "forgetMember" Delete "/v1/members/{name}" Some(Access::Admin), (MemberPath, Nothing) -> Nothing;
 }
 
 /// Which member is meant.
@@ -134,6 +136,9 @@ pub struct HealthReport {
     pub version: String,
     /// Its process id.
     pub pid: u32,
+    /// Calls of services that it has not answered yet; 0 for a role that runs none.
+    #[serde(default)]
+    pub in_flight: u64,
     /// What was looked at.
     pub checks: Vec<HealthCheck>,
 }

@@ -16,14 +16,14 @@ mod security;
 mod services;
 
 pub use balancer::{
-    BalancedServer, BalancedState, BalancerConfiguration, BalancerPath, BalancerReport, BalancerState, BalancerTraffic,
-    ConfigurationPart, ConfigurationProblem, ConfigurationQuery, GetBalancerConfiguration, ListBalancers,
-    ReportBalancer, RuleCount, ServedCertificate,
+    BALANCER_CERTIFICATE_KIND, BALANCER_KIND, BALANCER_RULE_KIND, BalancedServer, BalancedState, BalancerConfiguration,
+    BalancerPath, BalancerReport, BalancerState, BalancerTraffic, ConfigurationPart, ConfigurationProblem,
+    ConfigurationQuery, GetBalancerConfiguration, ListBalancers, ReportBalancer, RuleCount, ServedCertificate,
 };
 pub use channels::GetOpenApi;
 pub use cluster::{
-    AnnounceMember, ClusterStatus, ComponentStatus, GetStatus, HealthCheck, HealthReport, ListMembers, MemberPath,
-    MembersQuery, MembersReply,
+    AnnounceMember, ClusterStatus, ComponentStatus, ForgetMember, GetStatus, HealthCheck, HealthReport, ListMembers,
+    MemberPath, MembersQuery, MembersReply,
 };
 pub use deployments::{
     CanaryRequest, CanaryTerms, CreateDeployment, DeployFile, DeployRequest, DeploymentDetail, DeploymentPath,
@@ -57,6 +57,10 @@ pub const ENDPOINTS: &[fn() -> EndpointDescription] = &[
     EndpointDescription::of::<GetStatus>,
     EndpointDescription::of::<ListMembers>,
     EndpointDescription::of::<AnnounceMember>,
+    EndpointDescription::of::<ForgetMember>,
+    EndpointDescription::of::<GetBalancerConfiguration>,
+    EndpointDescription::of::<ListBalancers>,
+    EndpointDescription::of::<ReportBalancer>,
     EndpointDescription::of::<LogIn>,
     EndpointDescription::of::<GetSession>,
     EndpointDescription::of::<LogOut>,

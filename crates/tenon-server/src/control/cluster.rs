@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tenon_model::{Member, MemberState, Problem, Role};
 use tenon_protocol::control::{
-    AnnounceMember, ClusterStatus, ComponentStatus, GetStatus, ListMembers, MembersReply, Nothing,
+    AnnounceMember, ClusterStatus, ComponentStatus, ForgetMember, GetStatus, ListMembers, MembersReply, Nothing,
 };
 use tenon_store::Event;
 use tokio::time::Instant;
@@ -14,12 +14,13 @@ use super::endpoint::{ApiCall, Routes, store_problem};
 
 const WAIT_MAX: Duration = Duration::from_secs(25);
 /// How long a server that ends keeps somebody waiting who waits for changes.
-const DRAINING_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const DRAINING_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn add(routes: &mut Routes) {
     routes.add::<GetStatus, _, _>(status);
     routes.add::<ListMembers, _, _>(members);
     routes.add::<AnnounceMember, _, _>(announce);
+    routes.add::<ForgetMember, _, _>(forget);
 }
 
 async fn status(call: ApiCall<GetStatus>) -> Result<ClusterStatus, Problem> {
@@ -116,5 +117,17 @@ async fn announce(call: ApiCall<AnnounceMember>) -> Result<Nothing, Problem> {
         .heartbeat(member)
         .await
         .map_err(|error| store_problem(&error))?;
+    Ok(Nothing {})
+}
+
+async fn forget(call: ApiCall<ForgetMember>) -> Result<Nothing, Problem> {
+    let (store, name) = (&call.api.store, &call.params.name);
+    let members = store.members().await.map_err(|error| store_problem(&error))?;
+    let known = members.iter().find(|member| member.name == *name);
+    if known.is_some_and(|member| !matches!(member.state, MemberState::Dead | MemberState::Stopped)) {
+        let detail = format!("{name} lives, and would be a member again a second later");
+        return Err(Problem::new(409, "conflict", detail));
+    }
+    store.forget_member(name).await.map_err(|error| store_problem(&error))?;
     Ok(Nothing {})
 }

@@ -77,6 +77,11 @@ impl Snapshot {
         self.objects().filter(move |object| object.kind == kind)
     }
 
+    /// An object as it was written, if it is there.
+    pub(crate) fn object(&self, key: &ObjectKey) -> Option<&Object> {
+        Some(&self.objects.get(key)?.object)
+    }
+
     /// The version of an object, if it is there.
     pub(crate) fn version_of(&self, key: &ObjectKey) -> Option<u64> {
         Some(self.objects.get(key)?.object.version)

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::Request;
 use tenon_control::{Addresses, ControlClient, ControlError, ControlSettings, Identity};
 use tenon_model::{Problem, Role};
-use tenon_protocol::control::{Endpoint, Nothing, Page, PageQuery};
+use tenon_protocol::control::{Endpoint, HealthReport, Nothing, Page, PageQuery};
 
 use super::Global;
 use crate::environment::Environment;
@@ -36,16 +38,26 @@ impl Cluster {
             .filter_map(|component| component.addresses.control)
             .map(|address| address.to_string())
             .collect();
+        Self::at(&environment, addresses)
+    }
+
+    /// Those servers of an environment's cluster that have these control addresses. Nothing is sent yet.
+    pub(super) fn at(environment: &Environment, addresses: Vec<String>) -> anyhow::Result<Self> {
+        let root = environment.layout().root().display();
         if addresses.is_empty() {
-            fail!(
-                Unreachable,
-                format!("{} has no server to ask", environment.layout().root().display()),
-                ""
-            );
+            fail!(Unreachable, format!("{root} has no server to ask"), "");
         }
         let ca = environment.layout().ca();
-        let identity = Identity::load(&ca.join("ca.pem"), &ca.join(Role::Operator.as_str()))
-            .context("the operator's certificate can't be used")?;
+        let operator = ca.join(Role::Operator.as_str());
+        if !operator.exists() {
+            fail!(
+                Unreachable,
+                format!("{root} has no operator's certificate, as its cluster is on another host"),
+                "give the command there"
+            );
+        }
+        let identity =
+            Identity::load(&ca.join("ca.pem"), &operator).context("the operator's certificate can't be used")?;
         let client = ControlClient::new(
             &identity,
             Role::Server,
@@ -56,8 +68,15 @@ impl Cluster {
         Ok(Self {
             client,
             runtime,
-            environment,
+            environment: environment.clone(),
         })
+    }
+
+    /// How the server is that answers, whether it is ready or not.
+    pub(super) fn health(&self) -> anyhow::Result<HealthReport> {
+        let request = Request::get("/readyz?verbose").body(Bytes::new())?;
+        let answer = self.runtime.block_on(self.client.forward(request)).map_err(failure)?;
+        serde_json::from_slice(answer.body()).context("the server does not say how it is")
     }
 
     /// The environment whose cluster this is.

@@ -1,8 +1,11 @@
 //! The command line: a file per command. Each says what it takes and does it; nothing here knows how.
 
+mod balancer;
+mod cert;
 mod completions;
 mod component;
 mod control;
+mod create;
 mod deploy;
 mod deployment;
 mod deployment_archive;
@@ -15,6 +18,7 @@ mod output;
 mod quickstart;
 mod restart;
 mod secret;
+mod server;
 mod service;
 mod start;
 mod status;
@@ -71,6 +75,9 @@ enum Command {
     /// Make a cluster: all components in one directory
     #[command(subcommand)]
     Quickstart(quickstart::Quickstart),
+    /// Make the components of a cluster one by one
+    #[command(subcommand)]
+    Create(create::Create),
     /// Start an environment or a component
     Start(start::Start),
     /// Stop an environment or a component
@@ -83,6 +90,12 @@ enum Command {
     Wait(wait::Wait),
     /// Show the logs of an environment or a component
     Logs(logs::Logs),
+    /// Add, remove and drain servers of a cluster that runs
+    #[command(subcommand)]
+    Server(server::Server),
+    /// Show the load balancer: servers, rules, certificates
+    #[command(subcommand)]
+    Balancer(balancer::Balancer),
     /// List, show and invoke services
     #[command(subcommand)]
     Service(service::Service),
@@ -114,6 +127,9 @@ enum Command {
     /// Set, list and delete secrets
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// Issue certificates for components on other hosts
+    #[command(subcommand)]
+    Cert(cert::Cert),
     /// Print the OpenAPI document of the channels
     Openapi(openapi::OpenApi),
     /// Print a script that completes commands in a shell
@@ -138,12 +154,15 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
     let global = &line.global;
     match line.command {
         Command::Quickstart(command) => command.run(global),
+        Command::Create(command) => command.run(global),
         Command::Start(command) => command.run(global),
         Command::Stop(command) => command.run(global),
         Command::Restart(command) => command.run(global),
         Command::Status(command) => command.run(global),
         Command::Wait(command) => command.run(global),
         Command::Logs(command) => command.run(global),
+        Command::Server(command) => command.run(global),
+        Command::Balancer(command) => command.run(global),
         Command::Service(command) => command.run(global),
         Command::Deploy(command) => command.run(global),
         Command::Deployment(command) => command.run(global),
@@ -157,6 +176,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
         Command::Outgoing(command) => command.run(global),
         Command::Job(command) => command.run(global),
         Command::Secret(command) => command.run(global),
+        Command::Cert(command) => command.run(global),
         Command::Openapi(command) => command.run(global),
         Command::Completions(command) => command.run(global),
         Command::Version(command) => command.run(global),

@@ -9,10 +9,11 @@ use serde_json::json;
 use tenon_model::{SystemClock, SystemRandom};
 
 use super::{Global, start};
-use crate::environment::Target;
 use crate::environment::create::{self, CreateOptions, Created, NewEnvironment, STORE_URL};
-use crate::environment::ports::PortOptions;
+use crate::environment::ports::{PortOptions, SERVERS_MAX};
 use crate::environment::secrets;
+use crate::environment::{Environment, Target};
+use crate::failure::fail;
 
 /// Makes clusters whose components all lie in one directory.
 #[derive(Debug, Subcommand)]
@@ -82,6 +83,13 @@ impl Quickstart {
 impl Create {
     fn run(self, global: &Global) -> anyhow::Result<()> {
         let start = self.start;
+        if self.servers == 0 {
+            fail!(
+                InvalidInput,
+                "--servers 0 can't be",
+                format!("an environment has 1 to {SERVERS_MAX} servers")
+            );
+        }
         let created = create::create(&self.into_options(), &SystemClock, &SystemRandom)?;
         let environment = match created {
             Created::New(new) => {
@@ -89,13 +97,7 @@ impl Create {
                 new.environment
             }
             Created::Existed(environment) => {
-                let root = environment.layout().root().display();
-                let output = global.output();
-                if output.is_json() {
-                    output.json(&json!({ "path": root.to_string(), "created": false }))?;
-                } else {
-                    output.text(&format!("{root} already holds an environment, which was left as it is"))?;
-                }
+                show_existing(global, &environment)?;
                 environment
             }
         };
@@ -123,6 +125,8 @@ impl Create {
             store: self.store,
             scheduler: !self.no_scheduler,
             balancer: !self.no_load_balancer,
+            dashboard: true,
+            demo: true,
             python: self.python,
             admin_password_file: self.admin_password_file,
             skip_if_exists: self.skip_if_exists,
@@ -131,7 +135,19 @@ impl Create {
     }
 }
 
-fn show(global: &Global, new: &NewEnvironment) -> anyhow::Result<()> {
+/// Says that there was an environment already.
+pub(super) fn show_existing(global: &Global, environment: &Environment) -> anyhow::Result<()> {
+    let root = environment.layout().root().display();
+    let output = global.output();
+    if output.is_json() {
+        output.json(&json!({ "path": root.to_string(), "created": false }))
+    } else {
+        output.text(&format!("{root} already holds an environment, which was left as it is"))
+    }
+}
+
+/// Shows a new environment, and what its owner needs to know once.
+pub(super) fn show(global: &Global, new: &NewEnvironment) -> anyhow::Result<()> {
     let environment = &new.environment;
     let (layout, output) = (environment.layout(), global.output());
     let root = layout.root().display();

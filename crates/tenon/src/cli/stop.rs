@@ -67,7 +67,8 @@ fn stop_environment(target: &Target, output: Output) -> anyhow::Result<()> {
     })
 }
 
-fn stop_component(target: &Target, name: &str) -> anyhow::Result<()> {
+/// Stops one component and waits until it has ended.
+pub(super) fn stop_component(target: &Target, name: &str) -> anyhow::Result<()> {
     let environment = &target.environment;
     let layout = environment.layout();
     let lock = layout.component_run(name).join("lock");

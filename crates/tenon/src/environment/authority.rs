@@ -9,6 +9,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
+use serde::{Deserialize, Serialize};
 use tenon_model::{Role, Timestamp};
 
 use super::layout::Layout;
@@ -65,8 +66,8 @@ impl Authority {
         })
     }
 
-    /// Makes the certificate of a component and writes its files: its role and its name are its DNS names.
-    pub(crate) fn issue(&self, layout: &Layout, cluster: &str, role: Role, name: &str) -> anyhow::Result<()> {
+    /// Makes the certificate of a component: its role and its name are its DNS names.
+    pub(crate) fn certificate(&self, cluster: &str, role: Role, name: &str) -> anyhow::Result<Certificate> {
         let key = KeyPair::generate().with_context(|| format!("no key for {name} can be made"))?;
         let mut params = params(cluster, name, self.today, CERTIFICATE_YEARS)?;
         let mut names = vec![format!("{role}.tenon.internal")];
@@ -81,15 +82,42 @@ impl Authority {
         let certificate = params
             .signed_by(&key, &self.issuer)
             .with_context(|| format!("the certificate of {name} can't be signed"))?;
+        Ok(Certificate {
+            ca: self.certificate_pem.clone(),
+            certificate: certificate.pem(),
+            private_key: key.serialize_pem(),
+        })
+    }
+
+    /// Makes the certificate of a component of this host and writes its files.
+    pub(crate) fn issue(&self, layout: &Layout, cluster: &str, role: Role, name: &str) -> anyhow::Result<()> {
+        self.certificate(cluster, role, name)?.write(layout, name)
+    }
+}
+
+/// A component's certificate with its key, as PEM.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    /// The CA's certificate.
+    pub(crate) ca: String,
+    /// The component's certificate.
+    pub(crate) certificate: String,
+    /// Its key.
+    private_key: String,
+}
+
+impl Certificate {
+    /// Writes the files where the component of this name looks for them.
+    pub(crate) fn write(&self, layout: &Layout, name: &str) -> anyhow::Result<()> {
         let directory = layout.ca().join(name);
         std::fs::DirBuilder::new()
             .mode(0o700)
             .recursive(true)
             .create(&directory)
             .with_context(|| format!("can't create {}", directory.display()))?;
-        replace_private(&directory.join("key.pem"), &key.serialize_pem())?;
-        replace_private(&directory.join("cert.pem"), &certificate.pem())?;
-        replace_private(&directory.join("ca.pem"), &self.certificate_pem)
+        replace_private(&directory.join("key.pem"), &self.private_key)?;
+        replace_private(&directory.join("cert.pem"), &self.certificate)?;
+        replace_private(&directory.join("ca.pem"), &self.ca)
     }
 }
 

@@ -1,20 +1,19 @@
 //! Makes a new environment: everything is checked first, then made, and taken away again if something fails half-way.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
 use tenon_model::{Clock, InstanceId, Random, Role};
 
 use super::authority::Authority;
 use super::layout::Layout;
+use super::made::Made;
 use super::ports::{self, PortOptions, PortPlan, SERVERS_MAX};
 use super::python::{self, Python};
 use super::settings::{
-    Addresses, ClusterSettings, ComponentSettings, EnvironmentSettings, LogSettings, StoreLocation, SupervisorSettings,
+    ClusterSettings, ComponentSettings, EnvironmentSettings, LogSettings, StoreLocation, SupervisorSettings,
 };
-use super::{Environment, demo, desired, locks, public_certificate, secrets};
+use super::{Environment, component, demo, locks, secrets};
 use crate::failure::fail;
 
 /// The store of an environment that says nothing else.
@@ -41,6 +40,10 @@ pub(crate) struct CreateOptions {
     pub(crate) scheduler: bool,
     /// Whether there is a load balancer.
     pub(crate) balancer: bool,
+    /// Whether there is a dashboard.
+    pub(crate) dashboard: bool,
+    /// Whether there is a demo service with its channel.
+    pub(crate) demo: bool,
     /// The Python for services; found if not given.
     pub(crate) python: Option<PathBuf>,
     /// A file that holds the admin's password.
@@ -76,6 +79,8 @@ struct Plan {
     layout: Layout,
     cluster: ClusterSettings,
     components: Vec<ComponentSettings>,
+    ports: PortOptions,
+    demo: bool,
     python: Python,
     password: Option<String>,
     replace: bool,
@@ -109,7 +114,7 @@ pub(crate) fn create(options: &CreateOptions, clock: &dyn Clock, random: &dyn Ra
 /// Checks everything that can be checked, and changes nothing.
 fn check(options: &CreateOptions, layout: Layout, random: &dyn Random) -> anyhow::Result<Plan> {
     check_store(&options.store)?;
-    if options.servers == 0 || options.servers > SERVERS_MAX {
+    if options.servers > SERVERS_MAX {
         fail!(
             InvalidInput,
             format!("--servers {} can't be", options.servers),
@@ -120,7 +125,7 @@ fn check(options: &CreateOptions, layout: Layout, random: &dyn Random) -> anyhow
     let replace = check_directory(options, &layout)?;
     let ports = PortPlan::new(&options.ports, options.servers)?;
     ports::check(
-        &ports.uses(options.balancer, options.scheduler),
+        &ports.uses(options.dashboard, options.balancer, options.scheduler),
         ports::ephemeral_range(),
     )?;
     let python = python::find(options.python.as_deref())?;
@@ -135,6 +140,8 @@ fn check(options: &CreateOptions, layout: Layout, random: &dyn Random) -> anyhow
         layout,
         cluster: ClusterSettings { name, id },
         components,
+        ports: options.ports.clone(),
+        demo: options.demo,
         python,
         password,
         replace,
@@ -231,48 +238,22 @@ fn check_directory(options: &CreateOptions, layout: &Layout) -> anyhow::Result<b
 
 fn components(options: &CreateOptions, ports: &PortPlan, python: &Python) -> Vec<ComponentSettings> {
     let controls: Vec<_> = ports.servers.iter().map(|(_, control)| *control).collect();
-    let component = |name: &str, role: Role, addresses: Addresses| ComponentSettings {
-        name: name.to_owned(),
-        role,
-        servers: match role {
-            Role::LoadBalancer | Role::Dashboard => controls.clone(),
-            _ => Vec::new(),
-        },
-        python: (role == Role::Server).then(|| python.path.clone()),
-        addresses,
-        threads: None,
-        log: None,
-        limits: toml::Table::new(),
-    };
-    let mut components = vec![component("store", Role::Store, Addresses::default())];
-    for (index, (data, control)) in ports.servers.iter().enumerate() {
-        let addresses = Addresses {
-            data: Some(*data),
-            control: Some(*control),
-            ..Addresses::default()
-        };
-        components.push(component(&format!("server{}", index + 1), Role::Server, addresses));
+    let mut components = vec![component::store()];
+    for (index, addresses) in ports.servers.iter().enumerate() {
+        components.push(component::server(
+            &format!("server{}", index + 1),
+            *addresses,
+            &python.path,
+        ));
     }
     if options.scheduler {
-        let addresses = Addresses {
-            control: Some(ports.scheduler_control),
-            ..Addresses::default()
-        };
-        components.push(component("scheduler", Role::Scheduler, addresses));
+        components.push(component::scheduler(ports));
     }
-    let addresses = Addresses {
-        http: Some(ports.dashboard),
-        ..Addresses::default()
-    };
-    components.push(component("dashboard", Role::Dashboard, addresses));
+    if options.dashboard {
+        components.push(component::dashboard(ports, &controls));
+    }
     if options.balancer {
-        let addresses = Addresses {
-            http: Some(ports.http),
-            https: Some(ports.https),
-            control: Some(ports.balancer_control),
-            ..Addresses::default()
-        };
-        components.push(component("load-balancer", Role::LoadBalancer, addresses));
+        components.push(component::load_balancer(ports, &controls));
     }
     components
 }
@@ -287,27 +268,19 @@ fn make(plan: &Plan, password: &str, made: &mut Made, clock: &dyn Clock, random:
     let authority = Authority::create(layout, &plan.cluster.name, clock.now())?;
     authority.issue(layout, &plan.cluster.name, Role::Operator, Role::Operator.as_str())?;
     for component in &plan.components {
-        made.directory(&component.name)?;
-        made.directory(&format!("{}/run", component.name))?;
-        made.directory(&format!("{}/logs", component.name))?;
-        authority.issue(layout, &plan.cluster.name, component.role, &component.name)?;
-        desired::set_component(layout, &component.name, desired::Desired::Running)?;
-        let text = format!("{}{}", component_comment(component), toml_text(component)?);
-        write(&layout.component_file(&component.name), &text)?;
-        if let Some(https) = component.addresses.https {
-            public_certificate::create(layout, &component.name, https.ip(), clock.now())?;
-        }
+        component::make(layout, &plan.cluster.name, &authority, component, made, clock.now())?;
     }
     for directory in USER_DIRECTORIES {
         if !layout.root().join(directory).exists() {
             made.directory(directory)?;
         }
     }
-    for (path, text) in [
+    let demo = [
         (layout.services().join("demo.py"), demo::SERVICE),
         (layout.manifests().join("demo.yaml"), demo::MANIFEST),
         (layout.user_config().join("demo.ini"), demo::USER_CONFIG),
-    ] {
+    ];
+    for (path, text) in demo.into_iter().filter(|_| plan.demo) {
         if !path.exists() {
             write(&path, text)?;
         }
@@ -315,28 +288,18 @@ fn make(plan: &Plan, password: &str, made: &mut Made, clock: &dyn Clock, random:
     // Last: a directory without this file is no environment.
     let settings = EnvironmentSettings {
         cluster: plan.cluster.clone(),
-        store: StoreLocation {
+        store: Some(StoreLocation {
             url: STORE_URL.to_owned(),
-        },
+        }),
+        ports: plan.ports.clone(),
         supervisor: SupervisorSettings::default(),
         log: LogSettings::default(),
     };
     const COMMENT: &str = "# What all components of this environment have in common. Read when a component starts.\n\n";
-    made.file("environment.toml", &format!("{COMMENT}{}", toml_text(&settings)?))
-}
-
-fn component_comment(component: &ComponentSettings) -> &'static str {
-    match component.role {
-        Role::LoadBalancer => {
-            "# What this component needs to start; its limits go into [limits]. HTTPS is spoken with tls/cert.pem and\n\
-             # tls/key.pem unless an object of the kind `balancer-certificate` is for the host.\n\n"
-        }
-        _ => "# What this component needs to start; its limits go into [limits].\n\n",
-    }
-}
-
-fn toml_text<T: Serialize>(settings: &T) -> anyhow::Result<String> {
-    toml::to_string(settings).context("settings can't be written as TOML")
+    made.file(
+        "environment.toml",
+        &format!("{COMMENT}{}", component::toml_text(&settings)?),
+    )
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -344,7 +307,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// The directory as an absolute path, whose parent exists.
-fn absolute(directory: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn absolute(directory: &Path) -> anyhow::Result<PathBuf> {
     if let Ok(path) = directory.canonicalize() {
         return Ok(path);
     }
@@ -385,68 +348,4 @@ fn remove_environment(layout: &Layout) -> anyhow::Result<()> {
     }
     // Last, so that a removal that failed half-way can be repeated.
     locks::remove_if_there(&layout.environment_file())
-}
-
-/// What was made so far; taken away again unless it is kept.
-struct Made {
-    root: PathBuf,
-    paths: Vec<PathBuf>,
-    kept: bool,
-}
-
-impl Made {
-    fn new(layout: &Layout) -> anyhow::Result<Self> {
-        let mut made = Self {
-            root: layout.root().to_owned(),
-            paths: Vec::new(),
-            kept: false,
-        };
-        if !layout.root().exists() {
-            made.directory("")?;
-        }
-        Ok(made)
-    }
-
-    fn directory(&mut self, name: &str) -> anyhow::Result<()> {
-        let path = self.root.join(name);
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("can't create {}", path.display()))?;
-        self.paths.push(path);
-        Ok(())
-    }
-
-    fn sockets(&mut self, layout: &Layout) -> anyhow::Result<()> {
-        let missing = layout.short_directory().filter(|directory| !directory.exists());
-        layout.prepare_sockets()?;
-        self.paths.extend(missing);
-        Ok(())
-    }
-
-    fn file(&mut self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.root.join(name);
-        self.paths.push(path.clone());
-        write(&path, text)
-    }
-
-    fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        if self.kept {
-            return;
-        }
-        for path in self.paths.iter().rev() {
-            // What can't be removed now could not be made either; the error that led here is the one to report.
-            let _ = if path.is_dir() {
-                std::fs::remove_dir_all(path)
-            } else {
-                std::fs::remove_file(path)
-            };
-        }
-    }
 }

@@ -120,6 +120,11 @@ impl Layout {
         self.socket(&format!("{component}/run"), file)
     }
 
+    /// The directory below which all sockets of the environment lie.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.short_directory().unwrap_or_else(|| self.root.clone())
+    }
+
     /// Where sockets lie if the environment's own path is too long for them: a function of that path, so that everybody
     /// finds it. None if the environment's directory will do.
     pub(crate) fn short_directory(&self) -> Option<PathBuf> {

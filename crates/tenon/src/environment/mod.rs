@@ -2,17 +2,22 @@
 //!
 //! Knows where everything lies and how it is made; does not run anything (`supervisor` does).
 
+pub(crate) mod additions;
 pub(crate) mod authority;
+mod component;
 pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod desired;
+pub(crate) mod join;
 mod layering;
 pub(crate) mod layout;
 pub(crate) mod locks;
+mod made;
 pub(crate) mod ports;
 pub(crate) mod public_certificate;
 pub(crate) mod python;
 pub(crate) mod secrets;
+pub(crate) mod servers;
 pub(crate) mod settings;
 
 use std::path::{Path, PathBuf};

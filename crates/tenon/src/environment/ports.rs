@@ -3,22 +3,41 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::{Exit, Failure};
 
 /// The most servers that one environment may have: their ports lie below each other's.
 pub(crate) const SERVERS_MAX: u16 = 49;
 
-/// What the user said about ports and addresses.
-#[derive(Debug, Clone, Default)]
+/// What the user said about ports and addresses. Kept in `environment.toml` for components that are added later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct PortOptions {
     /// The address of the load balancer and, if given, of everything else too.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bind: Option<IpAddr>,
     /// The load balancer's HTTP port.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http_port: Option<u16>,
     /// The dashboard's port.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dashboard_port: Option<u16>,
     /// The first of all ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) port_base: Option<u16>,
+}
+
+impl PortOptions {
+    /// These options, but for those that `other` has.
+    pub(crate) fn overridden(&self, other: &Self) -> Self {
+        Self {
+            bind: other.bind.or(self.bind),
+            http_port: other.http_port.or(self.http_port),
+            dashboard_port: other.dashboard_port.or(self.dashboard_port),
+            port_base: other.port_base.or(self.port_base),
+        }
+    }
 }
 
 /// The addresses of every component.
@@ -71,8 +90,11 @@ impl PortPlan {
     }
 
     /// The addresses that will be listened on, with what for.
-    pub(crate) fn uses(&self, balancer: bool, scheduler: bool) -> Vec<(String, SocketAddr)> {
-        let mut uses = vec![("the dashboard".to_owned(), self.dashboard)];
+    pub(crate) fn uses(&self, dashboard: bool, balancer: bool, scheduler: bool) -> Vec<(String, SocketAddr)> {
+        let mut uses = Vec::new();
+        if dashboard {
+            uses.push(("the dashboard".to_owned(), self.dashboard));
+        }
         if balancer {
             uses.push(("the load balancer (HTTP)".to_owned(), self.http));
             uses.push(("the load balancer (HTTPS)".to_owned(), self.https));
@@ -154,7 +176,7 @@ mod tests {
     fn ports_follow_the_table_of_the_design() {
         let plan = PortPlan::new(&PortOptions::default(), 2).unwrap();
         let ports: Vec<u16> = plan
-            .uses(true, true)
+            .uses(true, true, true)
             .iter()
             .map(|(_, address)| address.port())
             .collect();
@@ -166,7 +188,7 @@ mod tests {
         };
         let plan = PortPlan::new(&options, SERVERS_MAX).unwrap();
         let ports: Vec<u16> = plan
-            .uses(true, true)
+            .uses(true, true, true)
             .iter()
             .map(|(_, address)| address.port())
             .collect();

@@ -1,12 +1,13 @@
 //! What `environment.toml` and each `component.toml` say.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tenon_model::{DurationText, Role};
 
 use super::layering;
+use super::ports::PortOptions;
 use crate::failure::{Exit, Failure};
 
 /// `environment.toml`: what all components of this host have in common.
@@ -15,8 +16,12 @@ use crate::failure::{Exit, Failure};
 pub(crate) struct EnvironmentSettings {
     /// Which cluster the components belong to.
     pub(crate) cluster: ClusterSettings,
-    /// Where everything durable is.
-    pub(crate) store: StoreLocation,
+    /// Where everything durable is; none if that is on another host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<StoreLocation>,
+    /// The ports that components get that are added later.
+    #[serde(default)]
+    pub(crate) ports: PortOptions,
     /// How the supervisor looks after the components.
     #[serde(default)]
     pub(crate) supervisor: SupervisorSettings,
@@ -163,6 +168,22 @@ pub(crate) struct Addresses {
     /// The control protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) control: Option<SocketAddr>,
+    /// Health and metrics over plain HTTP (`/livez`, `/readyz`, `/metrics`), for probes that can't do TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) probes: Option<SocketAddr>,
+    /// The address by which other hosts reach this component, if it listens on all addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) advertised: Option<IpAddr>,
+}
+
+impl Addresses {
+    /// The address that others are told to reach this component at, for one that it listens on.
+    pub(crate) fn as_told(&self, address: SocketAddr) -> SocketAddr {
+        match self.advertised {
+            Some(advertised) if address.ip().is_unspecified() => SocketAddr::new(advertised, address.port()),
+            _ => address,
+        }
+    }
 }
 
 impl EnvironmentSettings {
@@ -206,7 +227,26 @@ impl ComponentSettings {
 
     /// The address at which others reach the component: a load balancer's, a dashboard's or a server's.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.addresses.http.or(self.addresses.data)
+        let address = self.addresses.http.or(self.addresses.data)?;
+        Some(self.addresses.as_told(address))
+    }
+
+    /// The control address, as others are told it.
+    pub(crate) fn control_address(&self) -> Option<SocketAddr> {
+        Some(self.addresses.as_told(self.addresses.control?))
+    }
+
+    /// Every port that the component listens on.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let addresses = &self.addresses;
+        let all = [
+            addresses.http,
+            addresses.https,
+            addresses.data,
+            addresses.control,
+            addresses.probes,
+        ];
+        all.into_iter().flatten().map(|address| address.port()).collect()
     }
 
     /// The listening sockets that the supervisor holds for the component, so that its restart refuses no connection.

@@ -1,6 +1,7 @@
 //! What every role with a control address does alike: health for probes and for the supervisor, metrics, the listener.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use anyhow::Context as _;
 use axum::Router;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use tenon_control::{ControlListener, ControlSettings, Health, MetricsText, health_routes};
+use tenon_control::{ControlListener, ControlSettings, Health, MetricsText, health_routes, serve_probes};
 use tenon_model::Role;
 use tenon_protocol::control::{HealthCheck, HealthReport};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::RoleContext;
@@ -22,6 +24,7 @@ const TELL: Duration = Duration::from_millis(100);
 pub(super) struct Vitals {
     name: String,
     role: Role,
+    stop: CancellationToken,
     checks: Box<dyn Fn() -> Vec<HealthCheck> + Send + Sync>,
 }
 
@@ -34,14 +37,16 @@ impl fmt::Debug for Vitals {
 }
 
 impl Vitals {
-    /// The vitals of this component, by these conditions.
+    /// The vitals of this component, by these conditions, until `stop`.
     pub(super) fn new(
         context: &RoleContext,
+        stop: &CancellationToken,
         checks: impl Fn() -> Vec<HealthCheck> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: context.settings.name.clone(),
             role: context.settings.role,
+            stop: stop.clone(),
             checks: Box::new(checks),
         })
     }
@@ -70,13 +75,16 @@ impl Vitals {
 
 impl Health for Vitals {
     fn report(&self) -> HealthReport {
-        let checks = (self.checks)();
+        let mut checks = (self.checks)();
+        let stops = self.stop.is_cancelled();
+        checks.push(check("draining", !stops, if stops { "it stops" } else { "" }));
         HealthReport {
             name: self.name.clone(),
             role: self.role,
             ready: checks.iter().all(|check| check.ok),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
+            in_flight: 0,
             checks,
         }
     }
@@ -101,7 +109,7 @@ pub(super) fn check(name: &str, ok: bool, detail: impl Into<String>) -> HealthCh
     }
 }
 
-/// Serves the component's control address until `stop`; does nothing for a component without one.
+/// Serves the component's control address and the one for probes until `stop`; of each it does what the component has.
 pub(super) async fn serve(
     context: &RoleContext,
     vitals: Arc<Vitals>,
@@ -109,13 +117,7 @@ pub(super) async fn serve(
     settings: ControlSettings,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(address) = context.settings.addresses.control else {
-        stop.cancelled().await;
-        return Ok(());
-    };
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address} (control)"))?;
+    let addresses = &context.settings.addresses;
     let metrics: MetricsText = Arc::new(move || {
         let mut text = String::new();
         match encode(&mut text, &registry) {
@@ -124,7 +126,38 @@ pub(super) async fn serve(
         }
     });
     let router: Router = health_routes(vitals, metrics);
-    let listener = ControlListener::new(listener, &context.identity, router, settings)?;
-    listener.run(stop).await;
+    let control = match addresses.control {
+        Some(address) => {
+            let listener = bind(address, "control").await?;
+            Some(ControlListener::new(
+                listener,
+                &context.identity,
+                router.clone(),
+                settings,
+            )?)
+        }
+        None => None,
+    };
+    let probes = match addresses.probes {
+        Some(address) => Some(bind(address, "probes").await?),
+        None => None,
+    };
+    let control = async {
+        if let Some(control) = control {
+            control.run(stop.clone()).await;
+        }
+    };
+    let probes = async {
+        if let Some(probes) = probes {
+            serve_probes(probes, router, stop.clone()).await;
+        }
+    };
+    tokio::join!(control, probes, stop.cancelled());
     Ok(())
+}
+
+async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address} ({what})"))
 }

@@ -2,7 +2,9 @@
 
 mod control_address;
 mod dashboard;
+mod known_servers;
 mod load_balancer;
+mod load_balancer_report;
 mod presence;
 mod scheduler;
 mod server;

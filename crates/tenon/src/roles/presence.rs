@@ -1,14 +1,12 @@
 //! The heartbeat of a component, to the store or, for those that know no store, to any server: by it the cluster knows that
 //! it lives.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use async_trait::async_trait;
-use tenon_control::{Addresses, ControlClient, ControlSettings, IdentityError};
+use tenon_control::{Addresses, ControlClient, ControlSettings, Identity, IdentityError};
 use tenon_model::{Member, MemberState, Revision, Role, Timestamp};
 use tenon_protocol::control::{AnnounceMember, MemberPath};
 use tenon_store::{Store, StoreError};
@@ -47,23 +45,37 @@ impl Listener for Store {
 }
 
 /// The servers of the cluster, any of which passes a heartbeat on: the one that did so last, or else the next.
-#[derive(Debug)]
 pub(super) struct Servers {
-    clients: Vec<ControlClient>,
-    last: AtomicUsize,
+    identity: Identity,
+    control: ControlSettings,
+    addresses: Addresses,
+    /// A client for each address that was used, the last one that answered in front.
+    clients: tokio::sync::Mutex<Vec<(String, ControlClient)>>,
 }
 
 impl Servers {
-    /// The servers that the component's settings name.
-    pub(super) fn of(context: &RoleContext, control: &ControlSettings) -> Result<Self, IdentityError> {
-        let client = |address: &SocketAddr| {
-            let address = Addresses::new(vec![address.to_string()]);
-            ControlClient::new(&context.identity, Role::Server, address, control.clone())
-        };
-        Ok(Self {
-            clients: context.settings.servers.iter().map(client).collect::<Result<_, _>>()?,
-            last: AtomicUsize::new(0),
-        })
+    /// The servers at these addresses, which may change at any time.
+    pub(super) fn of(context: &RoleContext, addresses: Addresses, control: &ControlSettings) -> Self {
+        Self {
+            identity: context.identity.clone(),
+            control: control.clone(),
+            addresses,
+            clients: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Makes clients for servers that are new, and lets go of those that are gone.
+    fn refresh(&self, clients: &mut Vec<(String, ControlClient)>) -> Result<(), IdentityError> {
+        let addresses = self.addresses.get();
+        clients.retain(|(known, _)| addresses.contains(known));
+        for address in addresses.iter() {
+            if !clients.iter().any(|(known, _)| known == address) {
+                let one = Addresses::new(vec![address.clone()]);
+                let client = ControlClient::new(&self.identity, Role::Server, one, self.control.clone())?;
+                clients.push((address.clone(), client));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -75,13 +87,16 @@ impl Listener for Servers {
         let path = MemberPath {
             name: member.name.clone(),
         };
-        let mut result = Err(anyhow!("the settings name no server"));
-        let first = self.last.load(Ordering::Relaxed);
-        for index in (0..self.clients.len()).map(|offset| (first + offset) % self.clients.len()) {
-            let told = self.clients[index].call_within::<AnnounceMember>(&path, &member, ANNOUNCED_WITHIN);
+        let mut clients = self.clients.lock().await;
+        self.refresh(&mut clients)?;
+        let mut result = Err(anyhow!("no server is known"));
+        for index in 0..clients.len() {
+            let told = clients[index]
+                .1
+                .call_within::<AnnounceMember>(&path, &member, ANNOUNCED_WITHIN);
             match told.await {
                 Ok(_) => {
-                    self.last.store(index, Ordering::Relaxed);
+                    clients[..=index].rotate_right(1);
                     return Ok(());
                 }
                 // A heartbeat that is told twice is no harm, so one that may have arrived is told to the next server too.
@@ -157,7 +172,7 @@ fn member(context: &RoleContext, started_at: Timestamp, state: MemberState, reas
         version: env!("CARGO_PKG_VERSION").to_owned(),
         address: settings.address().map(|address| address.to_string()),
         data_socket: None,
-        control_address: settings.addresses.control.map(|address| address.to_string()),
+        control_address: settings.control_address().map(|address| address.to_string()),
         started_at,
         memory_bytes: process::facts(pid).1.unwrap_or(0),
         revision: Revision(0),

@@ -40,7 +40,7 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
     };
     let scheduler = Scheduler::new(deps, limits.scheduler);
     let handle = scheduler.handle();
-    let vitals = Vitals::new(&context, move || {
+    let vitals = Vitals::new(&context, &stop, move || {
         let status = handle.status();
         vec![check("plan", status.error.is_empty(), status.error)]
     });

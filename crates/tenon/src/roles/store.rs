@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use prometheus_client::registry::Registry;
 use serde::Deserialize;
+use tenon_control::ControlSettings;
 use tenon_store::{Engine, SocketSettings, SqliteEngine, SqliteSettings, Store, StoreServer};
 use tokio_util::sync::CancellationToken;
 
+use super::control_address::{Vitals, serve};
+use super::scheduler::stop_all_with;
 use super::{RoleContext, presence};
 
 /// `[limits]` of a store.
@@ -34,11 +38,20 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
     let store = Store::new(engine, Arc::clone(&context.random));
     let end = stop.child_token();
     let heartbeat = presence::keep(&context, store, Arc::new(String::new), end.clone());
+    let vitals = Vitals::new(&context, &stop, Vec::new);
+    let probes = serve(
+        &context,
+        vitals,
+        Registry::default(),
+        ControlSettings::default(),
+        end.clone(),
+    );
+    let stopping = stop.clone();
     let serving = async {
         let served = server.run(stop).await.context("the store has failed");
         end.cancel();
         served
     };
-    let ((), served) = tokio::join!(heartbeat, serving);
-    served
+    let ((), served, probed) = tokio::join!(heartbeat, serving, stop_all_with(&stopping, probes));
+    served.and(probed)
 }

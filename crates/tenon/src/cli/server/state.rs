@@ -1,0 +1,135 @@
+//! What an operator says of a server: kept in the object `balancer/main`, which load balancers and the servers themselves go by.
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+use tenon_balancer::OperatorState;
+use tenon_model::ObjectName;
+use tenon_protocol::control::{GetObject, Nothing, ObjectPath, ObjectWrite, PutObject, WriteParams};
+
+use super::super::control::{Cluster, WAIT_MS, problem_failure};
+
+const KIND: &str = "balancer";
+const NAME: &str = "main";
+
+/// How often somebody else may write the object in between.
+const TRIES: u32 = 20;
+
+/// Says how a server is to be treated, and waits until every server knows. Whether that was news.
+pub(super) fn set(cluster: &Cluster, server: &str, state: OperatorState) -> anyhow::Result<bool> {
+    edit(cluster, |servers| with_state(servers, server, state))
+}
+
+/// Forgets everything that was said of a server, its weight too.
+pub(super) fn forget(cluster: &Cluster, server: &str) -> anyhow::Result<bool> {
+    edit(cluster, |servers| {
+        servers.retain(|entry| entry["name"] != server);
+    })
+}
+
+/// The servers that were taken out, by name.
+pub(super) fn set_aside(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let (_, body) = read(cluster)?;
+    let entries = body
+        .get("servers")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let aside = entries
+        .iter()
+        .filter(|entry| !matches!(entry["state"].as_str(), None | Some("in")));
+    Ok(aside
+        .filter_map(|entry| Some(entry["name"].as_str()?.to_owned()))
+        .collect())
+}
+
+fn with_state(servers: &mut Vec<Value>, server: &str, state: OperatorState) {
+    let known = servers.iter_mut().find(|entry| entry["name"] == server);
+    match (known, state) {
+        (Some(entry), state) => entry["state"] = json!(state),
+        (None, OperatorState::In) => {}
+        (None, state) => servers.push(json!({ "name": server, "state": state })),
+    }
+    // An entry that says what holds anyway is none.
+    let weight_is_usual = |entry: &Value| entry.get("weight").is_none_or(|weight| *weight == 1);
+    servers.retain(|entry| !(entry["name"] == server && entry["state"] == "in" && weight_is_usual(entry)));
+}
+
+/// Changes the list of servers of the object, again if somebody else wrote it meanwhile. Whether anything changed.
+fn edit(cluster: &Cluster, change: impl Fn(&mut Vec<Value>)) -> anyhow::Result<bool> {
+    let mut refused = None;
+    for _ in 0..TRIES {
+        let (version, mut body) = read(cluster)?;
+        let before = body
+            .get("servers")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let mut servers = before.clone();
+        change(&mut servers);
+        if servers == before {
+            return Ok(false);
+        }
+        body.insert("servers".to_owned(), Value::Array(servers));
+        let params = WriteParams {
+            kind: KIND.to_owned(),
+            name: name()?,
+            if_version: Some(version),
+            wait_ms: Some(WAIT_MS),
+        };
+        let write = ObjectWrite {
+            body: Value::Object(body),
+        };
+        match cluster.try_call::<PutObject>(&params, &write)? {
+            Ok(_) => return Ok(true),
+            Err(problem) if problem.status == 412 => refused = Some(problem),
+            Err(problem) => return Err(problem_failure(&problem).into()),
+        }
+    }
+    Err(match refused {
+        Some(problem) => problem_failure(&problem).into(),
+        None => anyhow::anyhow!("balancer/main could not be written"),
+    })
+}
+
+/// The object's version and fields; version 0 and no fields if it is not there.
+fn read(cluster: &Cluster) -> anyhow::Result<(u64, Map<String, Value>)> {
+    let path = ObjectPath {
+        kind: KIND.to_owned(),
+        name: name()?,
+    };
+    match cluster.try_call::<GetObject>(&path, &Nothing {})? {
+        Ok(object) => match object.body {
+            Value::Object(body) => Ok((object.version, body)),
+            _ => Ok((object.version, Map::new())),
+        },
+        Err(problem) if problem.status == 404 => Ok((0, Map::new())),
+        Err(problem) => Err(problem_failure(&problem).into()),
+    }
+}
+
+fn name() -> anyhow::Result<ObjectName> {
+    NAME.parse::<ObjectName>().context("the object's name is well-formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_change_and_weights_stay() {
+        let mut servers = vec![json!({ "name": "server2", "weight": 3 })];
+        with_state(&mut servers, "server1", OperatorState::Drain);
+        with_state(&mut servers, "server2", OperatorState::Maintenance);
+        assert_eq!(
+            servers,
+            [
+                json!({ "name": "server2", "weight": 3, "state": "maintenance" }),
+                json!({ "name": "server1", "state": "drain" })
+            ]
+        );
+        with_state(&mut servers, "server1", OperatorState::In);
+        with_state(&mut servers, "server2", OperatorState::In);
+        with_state(&mut servers, "server3", OperatorState::In);
+        assert_eq!(servers, [json!({ "name": "server2", "weight": 3, "state": "in" })]);
+    }
+}
