@@ -13,9 +13,13 @@ mod bad_requests;
 #[cfg(test)]
 mod bad_services;
 #[cfg(test)]
+mod balancer;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod chaos;
+#[cfg(test)]
+mod claims;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -23,7 +27,13 @@ mod dashboard;
 #[cfg(test)]
 mod deployments;
 #[cfg(test)]
+mod external_balancers;
+#[cfg(test)]
+mod group;
+#[cfg(test)]
 mod host_calls;
+#[cfg(test)]
+mod hung;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
@@ -33,12 +43,26 @@ mod lifecycle;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod rest_channels;
 #[cfg(test)]
 mod rust_services;
 #[cfg(test)]
 mod security;
 #[cfg(test)]
+mod server_add_remove;
+#[cfg(test)]
+mod several_hosts;
+#[cfg(test)]
+mod slow_clients;
+#[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod tutorial;
+#[cfg(test)]
+mod under_load;
+#[cfg(test)]
+mod upgrade;
 #[cfg(test)]
 mod worker_groups;

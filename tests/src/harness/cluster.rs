@@ -28,6 +28,8 @@ pub struct ClusterOptions {
     pub start: bool,
     /// The folder in which its temporary directory is made, if not the system's.
     pub folder: Option<PathBuf>,
+    /// The binary, if not the one that all tests are of.
+    pub binary: Option<PathBuf>,
 }
 
 impl Default for ClusterOptions {
@@ -38,6 +40,7 @@ impl Default for ClusterOptions {
             environment: Vec::new(),
             start: true,
             folder: None,
+            binary: None,
         }
     }
 }
@@ -48,6 +51,7 @@ pub struct Cluster {
     folder: TempDir,
     ports: PortRange,
     environment: Vec<(String, String)>,
+    binary: PathBuf,
     /// A client for the cluster's addresses.
     pub client: Client,
 }
@@ -61,13 +65,14 @@ impl Cluster {
     /// A cluster as the options say.
     pub fn with(options: ClusterOptions) -> Self {
         // Without one, the end of the cluster would panic too.
-        binary();
+        let binary = options.binary.unwrap_or_else(binary);
         let parent = options.folder.unwrap_or_else(std::env::temp_dir);
         let folder = TempDir::with_prefix_in("tenon-e2e-", parent).expect("a temporary directory can be made");
         let cluster = Self {
             folder,
             ports: PortRange::take(),
             environment: options.environment,
+            binary,
             client: Client::new(),
         };
         let (servers, base) = (options.servers.to_string(), cluster.ports.base.to_string());
@@ -239,7 +244,7 @@ impl Cluster {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.binary);
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -294,7 +299,7 @@ pub fn is_alive(pid: u32) -> bool {
 }
 
 /// The binary under test.
-pub(super) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let from_environment = std::env::var_os("TENON_BINARY").map(PathBuf::from);
     let binary = from_environment.unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR"))

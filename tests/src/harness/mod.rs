@@ -17,7 +17,7 @@ mod session;
 mod stub;
 
 pub use client::{Answer, Client, assert_problem};
-pub use cluster::{Cluster, ClusterOptions, PATIENCE, is_alive, send_signal};
+pub use cluster::{Cluster, ClusterOptions, PATIENCE, binary, is_alive, send_signal};
 pub use ledger::Ledger;
 pub use postgres::Postgres;
 pub use session::Session;
