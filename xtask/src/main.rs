@@ -6,6 +6,7 @@ mod generate;
 mod install;
 mod quickstart;
 mod run;
+mod security;
 mod test;
 mod tidy;
 mod ui;
@@ -31,6 +32,8 @@ enum Command {
     Bench(bench::Options),
     /// Does things to clusters while requests run (kill -9, restarts, deployments, a full disk), and prints how every request ended.
     Chaos(chaos::Options),
+    /// Prints what ambiguous requests and slow clients come to at our load balancer, HAProxy and nginx.
+    Security,
     /// Checks what the compiler can't: layers, purposes of dependencies, names, module docs.
     Tidy,
     /// Writes generated files anew; with `--check`, fails if they are not fresh.
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Chaos(options) => chaos::run(&options),
+        Command::Security => security::run(),
         Command::Tidy => tidy::run(),
         Command::Generate { check } => generate::run(check),
         Command::Ui => ui::build(),
