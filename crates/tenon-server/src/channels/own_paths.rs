@@ -13,6 +13,14 @@ use super::reply::{self, Reply};
 use super::router::Found;
 use crate::security::Visitor;
 
+/// What comes behind `/tenon/` in a path. What Zato calls `/zato/ping` asks whether the server takes requests.
+pub(super) fn name_of(path: &str) -> Option<&str> {
+    match path {
+        "/zato/ping" => Some("ready"),
+        path => path.strip_prefix("/tenon/"),
+    }
+}
+
 /// The answer on a path below `/tenon/`, if it is one of these.
 pub(super) fn answer(plane: &DataPlane, path: &str, method: &Method, cid: &CorrelationId) -> Option<Reply> {
     let ready = match path {
@@ -56,4 +64,21 @@ pub(super) async fn openapi(
         Ok(response) => response.map(Into::into),
         Err(refusal) => reply::refused(*refusal),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zatos_ping_asks_for_readiness() {
+        for (path, name) in [
+            ("/tenon/live", Some("live")),
+            ("/zato/ping", Some("ready")),
+            ("/zato/ping/x", None),
+            ("/a", None),
+        ] {
+            assert_eq!(name_of(path), name, "{path}");
+        }
+    }
 }

@@ -85,7 +85,7 @@ impl DataPlane {
     pub(super) async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Reply {
         let cid = CorrelationId::generate(&*self.random);
         let path = request.uri().path();
-        if let Some(inner) = path.strip_prefix("/tenon/")
+        if let Some(inner) = own_paths::name_of(path)
             && let Some(reply) = own_paths::answer(self, inner, request.method(), &cid)
         {
             return reply;
