@@ -44,10 +44,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (_sender, receiver) = tokio::sync::watch::channel(Upstreams { servers });
     let deps = Deps {
+        server_tls: None,
         listeners: vec![std::net::TcpListener::bind(listen)?],
         tls_listeners,
         default_certificate,
         servers: receiver,
+        configuration: tokio::sync::watch::channel(Arc::default()).1,
         random: Arc::new(tenon_model::SystemRandom),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,11 +1,13 @@
 //! The load balancer as a whole: its threads, and the handle by which others look at it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tenon_model::Random;
+use tenon_protocol::control::BalancerConfiguration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,25 +16,29 @@ use crate::access::{self, AccessLog};
 use crate::counters::Counters;
 use crate::error::BalancerError;
 use crate::front::Entrance;
-use crate::proxy::{Shared, Worker, own_host};
+use crate::proxy::{ServerTls, Shared, Worker, own_host};
 use crate::settings::Settings;
 use crate::shaping::Shaping;
 use crate::status::Status;
-use crate::tls::{CertificateFiles, Tls, TlsConfiguration};
+use crate::tls::{CertificateFiles, Tls};
 use crate::upstream::{Directory, Upstreams};
-use crate::{health, metrics, tls};
+use crate::{configuration, health, metrics, tls};
 
 /// What the load balancer is given.
 #[derive(Debug)]
 pub struct Deps {
     /// Public listening sockets, already bound. They stay open elsewhere, so that no connection is refused in a restart.
     pub listeners: Vec<std::net::TcpListener>,
-    /// The servers, as they change.
-    pub servers: watch::Receiver<Upstreams>,
     /// The same for HTTPS.
     pub tls_listeners: Vec<std::net::TcpListener>,
     /// The certificate that is shown where no other is for the host.
     pub default_certificate: Option<CertificateFiles>,
+    /// Who the load balancer is to servers on other hosts; without it such servers can't be reached.
+    pub server_tls: Option<Arc<rustls::ClientConfig>>,
+    /// The servers, as they change.
+    pub servers: watch::Receiver<Upstreams>,
+    /// What the cluster's objects say, as they change.
+    pub configuration: watch::Receiver<Arc<BalancerConfiguration>>,
     /// For correlation ids.
     pub random: Arc<dyn Random>,
 }
@@ -44,6 +50,7 @@ pub struct Balancer {
     counters: Vec<Arc<Counters>>,
     listeners: Vec<(std::net::TcpListener, Entrance)>,
     servers: watch::Receiver<Upstreams>,
+    configuration: watch::Receiver<Arc<BalancerConfiguration>>,
 }
 
 /// Looks at a load balancer, from anywhere.
@@ -74,7 +81,9 @@ impl Handle {
 impl Balancer {
     /// Checks settings and sockets; nothing is accepted yet.
     pub fn new(settings: Settings, deps: Deps) -> Result<Self, BalancerError> {
-        let shaping = Shaping::new(&settings).map_err(BalancerError::Trusted)?;
+        let https_port = deps.tls_listeners.first().and_then(|listener| listener.local_addr().ok());
+        let https_port = https_port.map(|address| address.port());
+        let shaping = Shaping::new(&settings, https_port).map_err(BalancerError::Trusted)?;
         let listeners: Vec<_> = with(deps.listeners, Entrance::Http)
             .chain(with(deps.tls_listeners, Entrance::Https))
             .collect();
@@ -91,7 +100,6 @@ impl Balancer {
         };
         let directory = Directory::new(settings.health_fall, settings.slow_start.0);
         let tls = Tls::new(settings.http2, deps.default_certificate);
-        tls.apply(&TlsConfiguration::default());
         let shared = Shared {
             settings,
             directory,
@@ -99,15 +107,22 @@ impl Balancer {
             random: deps.random,
             open: AtomicUsize::new(0),
             tls_open: AtomicUsize::new(0),
+            h2_open: AtomicUsize::new(0),
             http2_open: AtomicUsize::new(0),
             tls,
+            server_tls: deps.server_tls.map(ServerTls),
+            leaving: AtomicBool::new(false),
+            configuration: ArcSwap::default(),
             own_host,
         };
+        let mut configuration = deps.configuration;
+        configuration::put_in_force(&shared, &configuration.borrow_and_update());
         Ok(Self {
             shared: Arc::new(shared),
             counters: (0..threads).map(|_| Arc::default()).collect(),
             listeners,
             servers: deps.servers,
+            configuration,
         })
     }
 
@@ -119,7 +134,7 @@ impl Balancer {
         }
     }
 
-    /// Serves until `stop`, then drains: no connection is accepted any more, answers tell clients to close, and what is
+    /// Serves until `stop`, says for a while that it is about to leave, then drains: no connection is accepted any more, answers tell clients to close, and what is
     /// still there at the deadline is cut.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BalancerError> {
         let settings = &self.shared.settings;
@@ -129,7 +144,8 @@ impl Balancer {
             None
         };
         // Threads end themselves when they have drained; dropping this future must stop them as well.
-        let stop = stop.child_token();
+        let asked = stop;
+        let stop = CancellationToken::new();
         let _stop_on_drop = stop.clone().drop_guard();
         let mut threads = Vec::new();
         for (number, counters) in self.counters.iter().enumerate() {
@@ -148,7 +164,9 @@ impl Balancer {
         });
         tokio::join!(
             health::run(Arc::clone(&self.shared), self.servers, checks.clone()),
-            tls::follow_files(&self.shared, checks),
+            tls::follow_files(&self.shared, checks.clone()),
+            configuration::run(Arc::clone(&self.shared), self.configuration, checks),
+            leave(&self.shared, &asked, &stop),
         );
         let joined = drained.await.unwrap_or(false);
         if let Some((make, _, writer)) = log {
@@ -198,6 +216,14 @@ impl Balancer {
             .spawn(serve)
             .map_err(BalancerError::Thread)
     }
+}
+
+/// Once asked to stop: says so to those who ask whether the load balancer lives, then has the threads stop.
+async fn leave(shared: &Shared, asked: &CancellationToken, stop: &CancellationToken) {
+    asked.cancelled().await;
+    shared.leaving.store(true, Ordering::Relaxed);
+    tokio::time::sleep(shared.settings.drain_delay.0).await;
+    stop.cancel();
 }
 
 fn with(

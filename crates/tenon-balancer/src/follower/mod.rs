@@ -1,6 +1,8 @@
 //! Learns the servers from the cluster and keeps those known last on disk. Does not judge whether a server answers.
 
-use std::io::Write;
+mod file;
+mod poll;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,9 @@ use tenon_protocol::control::MembersReply;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::BalancerError;
+pub(crate) use file::{keep, load};
+pub(crate) use poll::{Followed, poll};
+
 use crate::settings::Settings;
 use crate::upstream::{Endpoint, Server, ServerState, Upstreams};
 
@@ -29,6 +33,7 @@ pub trait MemberSource: Send + Sync + 'static {
 pub struct Follower {
     source: Arc<dyn MemberSource>,
     path: PathBuf,
+    sockets: PathBuf,
     timeout: Duration,
     sender: watch::Sender<Upstreams>,
 }
@@ -41,22 +46,25 @@ impl std::fmt::Debug for Follower {
     }
 }
 
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_MAX: Duration = Duration::from_secs(2);
+/// The names and addresses of servers are no secret.
+const MODE: u32 = 0o644;
 
 impl Follower {
-    /// Starts from what is on disk, if anything is; gives the list for [`crate::Deps`].
+    /// Starts from what is on disk in `path`, if anything is; gives the list for [`crate::Deps`]. Servers whose sockets lie
+    /// below `sockets` are of this host; others are reached over TLS.
     pub fn new(
         settings: &Settings,
         source: Arc<dyn MemberSource>,
         path: PathBuf,
+        sockets: PathBuf,
     ) -> (Self, watch::Receiver<Upstreams>) {
-        let known = load(&path);
+        let known = known_last(&path);
         let (sender, receiver) = watch::channel(known);
         (
             Self {
                 source,
                 path,
+                sockets,
                 timeout: settings.follow_timeout.0,
                 sender,
             },
@@ -66,40 +74,26 @@ impl Follower {
 
     /// Follows the members until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.follow()).await;
+        stop.run_until_cancelled(poll(&self, self.timeout)).await;
+    }
+}
+
+#[async_trait]
+impl Followed for Follower {
+    const WHAT: &'static str = "the members of the cluster";
+    type Reply = Vec<Member>;
+
+    async fn ask(&self, after: Option<u64>) -> Result<(u64, Vec<Member>), SourceError> {
+        let reply = self.source.members(after).await?;
+        Ok((reply.cursor, reply.members))
     }
 
-    async fn follow(&self) {
-        let mut after = None;
-        let mut pause = RETRY_FIRST;
-        loop {
-            let asked = tokio::time::timeout(self.timeout, self.source.members(after)).await;
-            match asked.unwrap_or_else(|_| Err("no answer in time".into())) {
-                Ok(reply) => {
-                    // An answer that came at once although nothing changed must not make this loop spin.
-                    if after == Some(reply.cursor) {
-                        tokio::time::sleep(RETRY_FIRST).await;
-                    }
-                    after = Some(reply.cursor);
-                    pause = RETRY_FIRST;
-                    self.take(&reply.members);
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the members of the cluster could not be learnt; going on with those known");
-                    after = None;
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_MAX);
-                }
-            }
-        }
-    }
-
-    fn take(&self, members: &[Member]) {
-        let next = upstreams_of(members);
+    fn take(&self, members: Vec<Member>) {
+        let next = upstreams_of(&members, &self.sockets);
         if *self.sender.borrow() == next {
             return;
         }
-        if let Err(error) = keep(&self.path, &next) {
+        if let Err(error) = keep(&self.path, &next, MODE) {
             tracing::warn!(error = %error, "the list of servers is not kept; a restart without a server starts from an older one");
         }
         tracing::info!(servers = next.servers.len(), "the list of servers changed");
@@ -107,7 +101,7 @@ impl Follower {
     }
 }
 
-fn upstreams_of(members: &[Member]) -> Upstreams {
+fn upstreams_of(members: &[Member], sockets: &Path) -> Upstreams {
     let mut servers: Vec<Server> = members
         .iter()
         .filter(|member| member.role == Role::Server)
@@ -116,10 +110,14 @@ fn upstreams_of(members: &[Member]) -> Upstreams {
                 .data_socket
                 .as_ref()
                 .map(PathBuf::from)
-                .filter(|path| path.exists());
-            let endpoint = local
-                .map(Endpoint::Unix)
-                .or_else(|| member.address.clone().map(Endpoint::Tcp))?;
+                .filter(|path| path.starts_with(sockets) && path.exists());
+            let remote = || {
+                Some(Endpoint::Tls {
+                    address: member.address.clone()?,
+                    name: format!("{}.tenon.internal", member.name),
+                })
+            };
+            let endpoint = local.map(Endpoint::Unix).or_else(remote)?;
             let state = match member.state {
                 MemberState::Ready => ServerState::Ready,
                 MemberState::Draining => ServerState::Draining,
@@ -141,37 +139,12 @@ fn upstreams_of(members: &[Member]) -> Upstreams {
 }
 
 /// What was kept; states are not believed, as they are old, and our own checks decide until the cluster speaks.
-fn load(path: &Path) -> Upstreams {
-    let Ok(bytes) = std::fs::read(path) else {
-        return Upstreams::default();
-    };
-    match serde_json::from_slice::<Upstreams>(&bytes) {
-        Ok(mut known) => {
-            for server in &mut known.servers {
-                server.state = ServerState::Ready;
-            }
-            known
-        }
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the list of servers kept on disk can't be read; starting without");
-            Upstreams::default()
-        }
+fn known_last(path: &Path) -> Upstreams {
+    let mut known: Upstreams = load(path).unwrap_or_default();
+    for server in &mut known.servers {
+        server.state = ServerState::Ready;
     }
-}
-
-/// Writes the list so that a crash leaves the old one or the new one.
-fn keep(path: &Path, upstreams: &Upstreams) -> Result<(), BalancerError> {
-    let next = path.with_extension("next");
-    let write = || {
-        let mut file = std::fs::File::create(&next)?;
-        file.write_all(&serde_json::to_vec(upstreams)?)?;
-        file.sync_data()?;
-        std::fs::rename(&next, path)
-    };
-    write().map_err(|source| BalancerError::Keep {
-        path: path.to_owned(),
-        source,
-    })
+    known
 }
 
 #[cfg(test)]

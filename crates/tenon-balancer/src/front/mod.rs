@@ -37,6 +37,8 @@ pub(crate) async fn serve(
     let _arrival = received.arrival;
     match entrance {
         Entrance::Http if worker.shared.settings.http2_cleartext && begins_http2(&worker, &stream).await => {
+            let shared = Arc::clone(&worker.shared);
+            let _open = Counted::new(&shared.h2_open);
             Box::pin(http2::serve(worker, stream, peer, idle)).await;
         }
         Entrance::Http => Connection::new(worker, stream, Arc::new(peer), idle).run().await,
@@ -63,6 +65,7 @@ async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle:
         .and_then(<[_]>::first)
         .map(ClientCertificate::of);
     if session.alpn_protocol() == Some(b"h2") {
+        let _open = Counted::new(&shared.h2_open);
         Box::pin(http2::serve(worker, stream, peer, idle)).await;
     } else {
         Connection::new(worker, stream, Arc::new(peer), idle).run().await;

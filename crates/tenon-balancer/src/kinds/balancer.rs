@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenon_model::{DurationText, FieldProblem, KindConfig, KindGroup};
+use tenon_protocol::control::BALANCER_KIND;
 
 use super::checks::{Problems, certificates_of};
 
@@ -51,10 +52,11 @@ pub struct BalancerConfig {
     /// How long a server may take from the end of a request to the head of its answer. Without it the setting
     /// `response_head_timeout` holds.
     pub response_head_timeout: Option<DurationText>,
-    /// Addresses and networks of clients that are let in, such as `10.0.0.0/8`; all others get 403. Empty: all are let in.
+    /// Addresses and networks of clients that are let in, such as `10.0.0.0/8`. Connections from all others are closed at once, and
+    /// requests of theirs that come through a trusted proxy get 403. Empty: all are let in.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// Addresses and networks of clients that get 403, even if `allow` has them.
+    /// Addresses and networks of clients that are not let in, even if `allow` has them.
     #[serde(default)]
     pub deny: Vec<String>,
     /// Addresses and networks of proxies in front of the load balancer, whose `X-Forwarded-*`, `Forwarded` and PROXY headers
@@ -173,8 +175,8 @@ pub enum ProxyProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EjectionConfig {
-    /// Attempts that failed (no connection, no answer, 502, 503 or 504 of the server itself) within `window` after which it gets no
-    /// requests; 0: it always does.
+    /// Attempts that failed (no connection, no answer, half of one) within `window` after which it gets no requests, if they are
+    /// half of its answers or more; 0: it always gets some.
     pub failures: u32,
     /// The time in which failures are counted.
     pub window: DurationText,
@@ -257,7 +259,7 @@ impl BalancerConfig {
 }
 
 impl KindConfig for BalancerConfig {
-    const NAME: &'static str = "balancer";
+    const NAME: &'static str = BALANCER_KIND;
     const TITLE: &'static str = "Load balancer";
     const GROUP: KindGroup = KindGroup::LoadBalancer;
     const ONLY_NAME: Option<&'static str> = Some(Self::MAIN);

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenon_model::{FieldProblem, KindConfig, KindGroup, SEALED_PREFIX, Secret};
+use tenon_protocol::control::BALANCER_CERTIFICATE_KIND;
 
 use super::checks::{Problems, check_pair, is_host_pattern};
 
@@ -37,7 +38,7 @@ pub struct CertificateConfig {
 const MASK: char = '*';
 
 impl KindConfig for CertificateConfig {
-    const NAME: &'static str = "balancer-certificate";
+    const NAME: &'static str = BALANCER_CERTIFICATE_KIND;
     const TITLE: &'static str = "Certificate";
     const GROUP: KindGroup = KindGroup::LoadBalancer;
 

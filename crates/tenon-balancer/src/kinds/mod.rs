@@ -12,15 +12,11 @@ mod tests;
 
 use tenon_model::Kind;
 
-pub use balancer::{
-    Algorithm, BalancerConfig, ClientCertificates, EjectionConfig, OperatorState, ProxyProtocol, RedirectToHttps,
-    ServerConfig, TlsConfig, TlsVersion,
-};
+pub(crate) use balancer::{Algorithm, ClientCertificates, ProxyProtocol, RedirectToHttps, TlsConfig, TlsVersion};
+pub use balancer::{BalancerConfig, OperatorState, ServerConfig};
 pub use certificate::CertificateConfig;
-pub use rule::{
-    ActionConfig, ConcurrencyAction, DenyAction, LimitsAction, RateLimitAction, RedirectAction, RuleAction, RuleConfig,
-    RuleMatch, RuleMethod, SetHeaderAction, TimeUnit,
-};
+pub use rule::RuleConfig;
+pub(crate) use rule::{RuleAction, RuleMatch};
 
 /// The kinds of objects that live here.
 pub fn kinds() -> Vec<Kind> {

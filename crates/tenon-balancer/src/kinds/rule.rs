@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenon_model::{DurationText, FieldProblem, KindConfig, KindGroup};
+use tenon_protocol::control::BALANCER_RULE_KIND;
 
 use super::checks::{Problems, check_path, is_host_pattern, is_token};
 
@@ -282,7 +283,7 @@ const DELAY_MAX: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_hours(1);
 
 impl KindConfig for RuleConfig {
-    const NAME: &'static str = "balancer-rule";
+    const NAME: &'static str = BALANCER_RULE_KIND;
     const TITLE: &'static str = "Rule";
     const GROUP: KindGroup = KindGroup::LoadBalancer;
 

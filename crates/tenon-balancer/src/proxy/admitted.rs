@@ -7,7 +7,7 @@ use super::client::ClientStream;
 use super::connection::{Connection, Next, Served};
 use crate::codec::{Body, Persistence, Refusal, Request};
 use crate::counters::count;
-use crate::rules::HeadView;
+use crate::rules::{HeadView, field_of_head};
 use crate::shaping::{Asker, Rejection};
 
 impl<S: ClientStream> Connection<S> {
@@ -17,6 +17,7 @@ impl<S: ClientStream> Connection<S> {
         let asker = Asker {
             peer: self.peer.ip,
             is_trusted: self.peer.trusted,
+            is_secure: self.is_secure(),
             cid: self.cid(),
         };
         let view = HeadView::new(&self.head, request.line_bytes);
@@ -39,6 +40,12 @@ impl<S: ClientStream> Connection<S> {
             return self.answer_refusal(request, Refusal::BodyTooLarge, None).await;
         }
         self.exchange(request).await
+    }
+
+    /// Whether the client speaks TLS, with us or with a proxy whose word is believed.
+    fn is_secure(&self) -> bool {
+        self.peer.scheme == "https"
+            || (self.peer.trusted && field_of_head(&self.head, "x-forwarded-proto") == Some(b"https"))
     }
 
     /// Bytes of the request's body at most.

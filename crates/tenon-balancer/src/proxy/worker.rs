@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tenon_model::Random;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -14,14 +15,16 @@ use tokio_util::task::TaskTracker;
 
 use super::buffer::Buffer;
 use super::pool::Pool;
+use super::stream::ServerTls;
 use crate::access::AccessLog;
+use crate::configuration::Configuration;
 use crate::counters::{Counters, count};
 use crate::front::{self, Entrance};
 use crate::settings::Settings;
 use crate::shaping::Shaping;
+use crate::tls::Tls;
 use crate::upstream::Directory;
 
-use crate::tls::Tls;
 /// What all threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -31,13 +34,21 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
     /// Client connections open now.
     pub(crate) open: AtomicUsize,
-    /// What stands for a missing `Host` of HTTP/1.0.
-    pub(crate) own_host: String,
     /// Those of them that speak TLS.
     pub(crate) tls_open: AtomicUsize,
+    /// Those of these that speak HTTP/2.
+    pub(crate) h2_open: AtomicUsize,
     /// Client connections that speak HTTP/2.
     pub(crate) http2_open: AtomicUsize,
     pub(crate) tls: Tls,
+    /// Who we are to servers on other hosts.
+    pub(crate) server_tls: Option<ServerTls>,
+    /// Whether the load balancer is about to stop, and says so to those who ask whether it lives.
+    pub(crate) leaving: AtomicBool,
+    /// What the cluster's objects say, as it is in force.
+    pub(crate) configuration: ArcSwap<Configuration>,
+    /// What stands for a missing `Host` of HTTP/1.0.
+    pub(crate) own_host: String,
 }
 
 /// One thread.
@@ -87,13 +98,16 @@ impl Worker {
     }
 
     /// Accepts and serves until `stop`, then drains.
+    ///
+    /// Connections are accepted as long as kept ones are waited for, so that nobody has to wait meanwhile for whoever serves next.
     pub(crate) async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, Entrance)>, stop: CancellationToken) {
         let tracker = TaskTracker::new();
+        let deaf = CancellationToken::new();
         for (listener, entrance) in listeners {
-            let (worker, connections, stop) = (Arc::clone(&self), tracker.clone(), stop.clone());
+            let (worker, connections, deaf) = (Arc::clone(&self), tracker.clone(), deaf.clone());
             tracker.spawn(async move {
                 // Dropping this future closes our copy of the listener.
-                stop.run_until_cancelled(worker.accept(listener, entrance, connections))
+                deaf.run_until_cancelled(worker.accept(listener, entrance, connections))
                     .await;
             });
         }
@@ -106,7 +120,14 @@ impl Worker {
         self.drains.cancel();
         let settings = &self.shared.settings;
         let started = Instant::now();
-        while tokio::time::timeout(SWEEP, tracker.wait()).await.is_err() {
+        loop {
+            let waited = started.elapsed();
+            if waited >= settings.drain_idle_timeout.0 || self.has_no_connection() {
+                deaf.cancel();
+            }
+            if tokio::time::timeout(SWEEP, tracker.wait()).await.is_ok() {
+                break;
+            }
             self.sweep();
             let waited = started.elapsed();
             if waited >= settings.drain_timeout.0 {
@@ -158,6 +179,10 @@ impl Worker {
             open.retain(|(_, task)| !task.is_finished());
         }
         open.push((idle, task.abort_handle()));
+    }
+
+    fn has_no_connection(&self) -> bool {
+        lock(&self.open).iter().all(|(_, task)| task.is_finished())
     }
 
     /// Ends connections that are between two requests, or all.

@@ -293,7 +293,7 @@ pub(crate) fn seconds(duration: Duration) -> u64 {
 }
 
 /// Where a request is sent: what stands in braces is of the request.
-fn location(to: &str, view: &impl RequestView) -> String {
+pub(crate) fn location(to: &str, view: &impl RequestView) -> String {
     let target = view.target();
     let path = path_of(target);
     // `//host` would be read as another host.

@@ -26,6 +26,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) peer: IpAddr,
     /// Whether its word on clients is believed.
     pub(crate) is_trusted: bool,
+    /// Whether the client speaks TLS, with us or with a trusted proxy.
+    pub(crate) is_secure: bool,
     /// The request's correlation id.
     pub(crate) cid: &'a str,
 }
@@ -40,7 +42,6 @@ pub(crate) struct Rejection {
     pub(crate) fields: String,
     /// The rule that says so, if it is one.
     pub(crate) rule: Option<Arc<str>>,
-    pub(crate) reason: Reason,
 }
 
 impl Shaping {
@@ -55,7 +56,15 @@ impl Shaping {
         if asker.is_trusted && !policy.lets_in(client) {
             return Err(self.rejection(Reason::Address, None, &[]));
         }
+        if !asker.is_secure
+            && let Some((status, to)) = policy.https.redirect(view)
+        {
+            return Err(self.redirected(status, &to, None, &[]));
+        }
         let Judgement { ban, gates, mut terms } = policy.rules.judge(view, client, Instant::now());
+        if asker.is_secure {
+            terms.response.extend(policy.https.hsts.clone());
+        }
         let cid = policy.request_id_header.as_ref().and_then(|name| {
             let given = asker.is_trusted.then(|| view.header(name).and_then(id_of)).flatten();
             terms.name(name, given.unwrap_or(asker.cid));
@@ -106,13 +115,15 @@ impl Shaping {
                 );
                 rejection
             }
-            Ban::Redirected { status, to } => {
-                let mut rejection = self.rejection(Reason::Redirected, Some(rule), &terms.response);
-                rejection.status = status;
-                add_field(&mut rejection.fields, "location", &to);
-                rejection
-            }
+            Ban::Redirected { status, to } => self.redirected(status, &to, Some(rule), &terms.response),
         }
+    }
+
+    fn redirected(&self, status: u16, to: &str, rule: Option<&Rule>, response: &[Arc<HeaderEdits>]) -> Rejection {
+        let mut rejection = self.rejection(Reason::Redirected, rule, response);
+        rejection.status = status;
+        add_field(&mut rejection.fields, "location", to);
+        rejection
     }
 
     /// Lets a client wait that is refused in the end; when too many do already, it is refused at once.
@@ -157,7 +168,6 @@ impl Shaping {
             detail,
             fields,
             rule: rule.map(|rule| Arc::clone(&rule.name)),
-            reason,
         }
     }
 }

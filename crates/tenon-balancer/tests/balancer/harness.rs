@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use tenon_balancer::{
     Balancer, BalancerError, CertificateFiles, Deps, Endpoint, Handle, Server, ServerState, Settings, Upstreams,
 };
+use tenon_model::{InstanceId, Revision, Timestamp};
+use tenon_protocol::control::{BalancerConfiguration, ConfigurationPart};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -283,6 +286,7 @@ pub(crate) struct Cluster {
     pub(crate) certificate: Pem,
     pub(crate) handle: Handle,
     pub(crate) servers: watch::Sender<Upstreams>,
+    pub(crate) configuration: watch::Sender<Arc<BalancerConfiguration>>,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), BalancerError>>,
     _directory: tempfile::TempDir,
@@ -336,6 +340,7 @@ impl Cluster {
         let (servers, receiver) = watch::channel(Upstreams { servers: list });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let (configuration, configured) = watch::channel(Arc::default());
         let tls_listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let tls_address = tls_listener.local_addr().unwrap();
         let tls = directory.path().join("tls");
@@ -343,6 +348,7 @@ impl Cluster {
         let certificate = Pem::of(&["localhost"]);
         certificate.write(&tls);
         let deps = Deps {
+            server_tls: None,
             listeners: vec![listener],
             tls_listeners: vec![tls_listener],
             default_certificate: Some(CertificateFiles {
@@ -350,6 +356,7 @@ impl Cluster {
                 private_key: tls.join("key.pem"),
             }),
             servers: receiver,
+            configuration: configured,
             random: Arc::new(tenon_model::SystemRandom),
         };
         let balancer = Balancer::new(settings, deps).unwrap();
@@ -363,6 +370,7 @@ impl Cluster {
             certificate,
             handle,
             servers,
+            configuration,
             stop,
             running,
             _directory: directory,
@@ -377,6 +385,63 @@ impl Cluster {
         };
         let done = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(done.is_ok(), "not reached: {:?}", self.handle.status());
+    }
+
+    /// Puts this into force: the object `balancer/main` and rules by their names.
+    pub(crate) async fn configure(&self, balancer: Value, rules: &[(&str, Value)]) {
+        let part = |name: &str, body: Value| ConfigurationPart {
+            name: name.into(),
+            version: 1,
+            body,
+            problem: String::new(),
+        };
+        let revision = Revision(self.configuration.borrow().revision.0 + 1);
+        self.configuration.send_replace(Arc::new(BalancerConfiguration {
+            revision,
+            balancer: Some(part("main", balancer)),
+            rules: rules.iter().map(|(name, body)| part(name, body.clone())).collect(),
+            ..BalancerConfiguration::default()
+        }));
+        let report = || self.handle.report("lb", &InstanceId::from_text("i"), Timestamp::default());
+        let in_force = async {
+            while report().revision != revision {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, in_force).await.expect("a configuration in force");
+        assert_eq!(report().problems, []);
+    }
+
+    /// How often each rule matched and refused.
+    pub(crate) fn rules(&self) -> Vec<(String, u64, u64)> {
+        let report = self.handle.report("lb", &InstanceId::from_text("i"), Timestamp::default());
+        let rules = report.rules.into_iter();
+        rules.map(|rule| (rule.name, rule.hits, rule.refused)).collect()
+    }
+
+    /// Everything that is measured, as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        let mut registry = prometheus_client::registry::Registry::default();
+        self.handle.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    /// Waits until that many requests wait for their turn.
+    pub(crate) async fn until_queued(&self, count: usize) {
+        let wanted = format!("tenon_balancer_queued_requests {count}\n");
+        eventually("requests that wait", || self.metrics().contains(&wanted)).await;
+    }
+
+    /// A connection from another address of this host, such as 127.0.0.2.
+    pub(crate) async fn connect_from(&self, address: &str) -> Client {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        Client {
+            stream: socket.connect(self.address).await.unwrap(),
+            buffer: Vec::new(),
+        }
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -433,6 +498,19 @@ impl Client {
         String::from_utf8_lossy(&all).into_owned()
     }
 
+    /// So many bytes.
+    pub(crate) async fn until_bytes(&mut self, count: usize) -> String {
+        let reading = async {
+            while self.buffer.len() < count {
+                let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
+                assert!(read > 0, "the connection ended");
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time");
+        let bytes: Vec<u8> = self.buffer.drain(..count).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Bytes up to and with `end`.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         let reading = async {
@@ -457,6 +535,16 @@ impl Client {
             .await
             .expect("an answer in time")
     }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
 }
 
 /// The status of the first answer in a text.

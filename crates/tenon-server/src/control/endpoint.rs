@@ -236,7 +236,7 @@ fn check_access(caller: &Caller, needed: Option<Access>) -> Result<(), Problem> 
 }
 
 /// Callers try another server when they are told this.
-fn starting() -> Problem {
+pub(super) fn starting() -> Problem {
     Problem::new(
         503,
         Problem::STARTING,

@@ -2,6 +2,7 @@
 //!
 //! To add one: describe it in `tenon-protocol`, write its handler in the file of its thing here, add it to [`routes`].
 
+mod balancer;
 mod channels;
 mod cluster;
 mod deployments;
@@ -64,6 +65,7 @@ pub(crate) struct Api {
 pub(crate) fn routes(api: Arc<Api>, body_bytes_max: usize) -> Router {
     let mut routes = Routes::new(api);
     cluster::add(&mut routes);
+    balancer::add(&mut routes);
     sessions::add(&mut routes);
     deployments::add(&mut routes);
     secrets::add(&mut routes);
