@@ -17,4 +17,6 @@ pub(crate) use scan::HeadScan;
 pub(crate) use trace::TraceId;
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;

@@ -69,8 +69,8 @@ pub(crate) struct Request {
     pub(crate) upgrade: bool,
     /// Whether the path is `/tenon/live` (or `/zato-lb-alive`), which the load balancer answers itself.
     pub(crate) live: bool,
-    /// The trace that it belongs to, if its `traceparent` is valid.
-    pub(crate) trace: Option<TraceId>,
+    /// Whether the written head has a valid `traceparent`.
+    pub(crate) has_trace: bool,
     /// Length of method and target in the written head, with the space between and behind them.
     pub(crate) line_bytes: usize,
 }
@@ -117,11 +117,11 @@ struct Facts<'a> {
 }
 
 /// What a request says of its trace.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Trace {
     #[default]
     None,
-    Of(TraceId),
+    Valid,
     /// It is not valid, or there are several; then there is none.
     Invalid,
 }
@@ -179,10 +179,7 @@ pub(crate) fn read_request(
         expects: facts.expects && modern && body != Body::None && body != Body::Length(0),
         upgrade: modern && method == "GET" && body == Body::None && facts.connection.upgrade && websocket,
         live: matches!(path.split('?').next(), Some("/tenon/live" | "/zato-lb-alive")),
-        trace: match facts.trace {
-            Trace::Of(id) => Some(id),
-            _ => forwarding.new_trace.and_then(|trace| TraceId::of(trace.as_bytes())),
-        },
+        has_trace: facts.trace == Trace::Valid || forwarding.new_trace.is_some(),
         line_bytes: method.len() + path.len() + 2,
     };
     out.clear();
@@ -242,7 +239,7 @@ fn gather<'a>(headers: &[Header<'a>], kinds: &mut [Field; FIELDS_MAX], modern: b
             }
             Field::TraceParent => {
                 facts.trace = match (facts.trace, TraceId::of(header.value)) {
-                    (Trace::None, Some(id)) => Trace::Of(id),
+                    (Trace::None, Some(_)) => Trace::Valid,
                     _ => Trace::Invalid,
                 };
             }
@@ -275,7 +272,11 @@ fn check_method(method: &str) -> Result<(), Refusal> {
 /// The path with its query, and the authority if the target is a whole URL.
 fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), Refusal> {
     const WRONG: Refusal = Refusal::Malformed("the request's target can't be read");
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    // What must be percent-encoded (RFC 3986) and what servers refuse: the two parts differ in what clients get away with.
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path_fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'`');
+    let query_fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'"');
+    if !path.bytes().all(path_fits) || !query.bytes().all(query_fits) {
         return Err(WRONG);
     }
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
@@ -340,7 +341,7 @@ fn write_fields(
         let keep = match kind {
             Field::Other => !facts.connection.names(header.name.as_bytes()),
             Field::Host => true,
-            Field::TraceParent | Field::TraceState => matches!(facts.trace, Trace::Of(_)),
+            Field::TraceParent | Field::TraceState => facts.trace == Trace::Valid,
             Field::ForwardedOther | Field::Reserved | Field::Cid | Field::ForwardedHost | Field::ForwardedProto => {
                 trusted
             }
@@ -351,7 +352,7 @@ fn write_fields(
             put(out, &[header.name.as_bytes(), b": ", header.value, b"\r\n"]);
         }
     }
-    if let (Some(trace), false) = (forwarding.new_trace, matches!(facts.trace, Trace::Of(_))) {
+    if let (Some(trace), false) = (forwarding.new_trace, facts.trace == Trace::Valid) {
         put(out, &[b"traceparent: ", trace.as_bytes(), b"\r\n"]);
     }
     if facts.host.is_none() {

@@ -6,7 +6,7 @@ pub(crate) struct TraceId([u8; 32]);
 
 impl TraceId {
     /// The id in the value of a `traceparent`, if that is valid. Versions to come may carry more behind what is known.
-    pub(super) fn of(value: &[u8]) -> Option<Self> {
+    pub(crate) fn of(value: &[u8]) -> Option<Self> {
         let (known, more) = value.split_first_chunk::<55>()?;
         let id: [u8; 32] = known[3..35].try_into().ok()?;
         let (version, parent) = (&known[..2], &known[36..52]);

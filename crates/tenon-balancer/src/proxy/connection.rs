@@ -44,8 +44,8 @@ pub(crate) struct Connection<S> {
     pub(super) given_cid: Option<String>,
     /// What rules say of the request, if they say anything.
     pub(super) terms: Option<Box<Terms>>,
-    /// The trace that the request belongs to.
-    trace: Option<TraceId>,
+    /// Whether the request has a trace context.
+    has_trace: bool,
     /// The rule that refused the request.
     pub(super) rule: Option<Arc<str>>,
     first: bool,
@@ -98,7 +98,7 @@ impl<S: ClientStream> Connection<S> {
             cid,
             given_cid: None,
             terms: None,
-            trace: None,
+            has_trace: false,
             rule: None,
             first: true,
         }
@@ -228,7 +228,7 @@ impl<S: ClientStream> Connection<S> {
         self.out.clear();
         answers::refusal(&mut self.out, refusal, to);
         self.head.clear();
-        self.trace = None;
+        self.has_trace = false;
         let bytes = self.send().await;
         self.served(
             &Served {
@@ -247,7 +247,7 @@ impl<S: ClientStream> Connection<S> {
 
     async fn serve(&mut self, request: Request) -> Next {
         let started = Instant::now();
-        self.trace = request.trace;
+        self.has_trace = request.has_trace;
         let served = if request.live {
             self.serve_live(&request).await
         } else if self.worker.shared.shaping.is_idle() {
@@ -314,6 +314,10 @@ impl<S: ClientStream> Connection<S> {
         bytes as u64
     }
 
+    fn trace(&self) -> Option<TraceId> {
+        TraceId::of(field_of_head(&self.head, "traceparent")?)
+    }
+
     fn served(&self, served: &Served, started: Instant, line_bytes: usize) {
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.worker.counters.answered(served.status, micros);
@@ -336,7 +340,7 @@ impl<S: ClientStream> Connection<S> {
                 protocol: self.peer.protocol,
                 tls: self.peer.tls,
                 rule: self.rule.clone(),
-                trace: self.trace,
+                trace: self.has_trace.then(|| self.trace()).flatten(),
             });
         }
     }

@@ -37,7 +37,7 @@ pub(super) struct Attempts {
     wait_until: Option<Instant>,
     last: Option<Arc<Upstream>>,
     /// When the last server was chosen.
-    begun: Instant,
+    begun: Option<Instant>,
 }
 
 /// Why a body could not be made ready.
@@ -55,7 +55,7 @@ impl<S: ClientStream> Connection<S> {
             again: 0,
             wait_until: None,
             last: None,
-            begun: Instant::now(),
+            begun: None,
         };
         let sending = match self.make_ready(request).await {
             Ok(sending) => sending,
@@ -89,7 +89,7 @@ impl<S: ClientStream> Connection<S> {
                 Sending::Streaming => Upload::streaming(request.body, self.body_bytes_max()),
             };
             let (relayed, connection) = self
-                .attempt(request, &mut upload, connection, (server_buffer, attempts.begun))
+                .attempt(request, &mut upload, connection, (server_buffer, attempts.begun.unwrap_or_else(Instant::now)))
                 .await;
             drop(place);
             let error = match relayed {
@@ -292,10 +292,11 @@ impl<S: ClientStream> Connection<S> {
                 }
             };
             let upstream = Arc::clone(place.upstream());
+            let begun = Instant::now();
+            attempts.begun = Some(begun);
             // After a failure only a new connection shows whether the server is there.
             if attempts.again == 0 {
-                attempts.begun = Instant::now();
-                let pooled = self.worker.pool().take(&upstream, careful, attempts.begun);
+                let pooled = self.worker.pool().take(&upstream, careful, begun);
                 if let Some(connection) = pooled {
                     return Ok((connection, place));
                 }
