@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tenon_model::Timestamp;
 
-use super::der;
+use super::facts::Facts;
 use crate::kinds::CertificateConfig;
 
 /// Files of this size hold no certificate.
@@ -168,7 +168,7 @@ fn load(
         .collect::<Result<_, pem::Error>>()
         .map_err(|_| CertificateError::Certificate)?;
     let leaf = chain.first().ok_or(CertificateError::Certificate)?;
-    let facts = der::read(leaf).map_err(|_| CertificateError::Certificate)?;
+    let facts = Facts::of(leaf).map_err(|_| CertificateError::Certificate)?;
     let key = PrivateKeyDer::from_pem_slice(private_key).map_err(|_| CertificateError::Key)?;
     let hosts = if hosts.is_empty() {
         facts.names

@@ -10,7 +10,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::certificate::fingerprint;
-use super::der;
+use super::facts::Facts;
 use crate::kinds::ClientCertificates;
 
 /// Why the certificates of clients can't be verified.
@@ -69,7 +69,7 @@ impl ClientCertificate {
         Self {
             fingerprint: fingerprint(certificate),
             // One that was verified can be read; without a subject, the fingerprint alone decides.
-            subject: der::read(certificate).map(|facts| facts.subject).unwrap_or_default(),
+            subject: Facts::of(certificate).map(|facts| facts.subject).unwrap_or_default(),
         }
     }
 }

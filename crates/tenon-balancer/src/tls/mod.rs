@@ -5,7 +5,7 @@
 
 mod certificate;
 mod client;
-mod der;
+mod facts;
 mod files;
 mod resolver;
 
