@@ -153,7 +153,7 @@ pub(super) fn checked_name(environment: &Environment, name: &str) -> anyhow::Res
         fail!(
             NotEmpty,
             format!("{} exists already", environment.layout().component(name).display()),
-            "choose another name"
+            "choose another name, or use the one that is there"
         );
     }
     Ok(name.to_owned())
