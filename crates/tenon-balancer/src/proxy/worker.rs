@@ -168,7 +168,8 @@ impl Worker {
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         count(&self.counters.accepted);
         let guard = Open(Arc::clone(self));
-        let idle = Arc::new(AtomicBool::new(true));
+        // Who has just come is about to ask.
+        let idle = Arc::new(AtomicBool::new(false));
         let serving = front::serve(Arc::clone(self), stream, (address, met), entrance, Arc::clone(&idle));
         let task = tracker.spawn(async move {
             let _guard = guard;
