@@ -134,8 +134,8 @@ impl Balancer {
         }
     }
 
-    /// Serves until `stop`, says for a while that it is about to leave, then drains: no connection is accepted any more, answers tell clients to close, and what is
-    /// still there at the deadline is cut.
+    /// Serves until `stop`, says for a while that it is about to leave, then drains: answers tell clients to close, who comes while kept
+    /// connections are waited for is served still, and what is there at the deadline is cut.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BalancerError> {
         let settings = &self.shared.settings;
         let log = if settings.access_log {
