@@ -170,8 +170,7 @@ class Runtime:
         elif kind == protocol.DRAIN:
             self._draining = True
             self._exit_if_drained()
-        # LATER needs no reaction, as a leader that waits hands over as soon as there is something to hand over. Kinds that a later
-        # version of the protocol may add are not for this worker.
+        # Kinds that a later version of the protocol may add are not for this worker.
 
     def _cancel(self, request: Request) -> None:
         request.cancelled = True
@@ -491,6 +490,8 @@ class Runtime:
                 self._pending.append(other)
         with self._mutex:
             self.busy = request
+        # It may have fallen asleep meanwhile, and what follows may block.
+        self.wake_monitor()
 
     def _hand_over(self) -> bool:
         """Makes another thread the leader if there is one."""

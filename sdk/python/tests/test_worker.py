@@ -84,6 +84,19 @@ class AsksFromThreads(Service):
             thread.join()
         return {"got": sorted(got)}
 
+class AsksThenWaits(Service):
+    name = "asks-then-waits"
+
+    def handle(self):
+        self.invoke("slow")
+        gate.wait(60)
+
+class Opens(Service):
+    name = "opens"
+
+    def handle(self):
+        gate.set()
+
 class Notices(Service):
     name = "notices"
 
@@ -306,18 +319,16 @@ class HostCalls(unittest.TestCase):
                 self.assertEqual(worker.reply(id).status, 499)
             self.assertEqual(worker.log_lines("notices"), ["noticed"] * 3)
 
+    def test_a_service_that_blocks_after_a_slow_answer_does_not_hold_up_others(self) -> None:
+        with Worker({"api.py": SERVICES}, threads=4, host=host) as worker:
+            id = worker.begin("asks-then-waits")
+            time.sleep(0.5)
+            self.assertEqual(worker.call("opens").status, 200)
+            self.assertEqual(worker.reply(id).status, 200)
+
     def test_every_thread_of_a_service_may_ask(self) -> None:
         with Worker({"api.py": SERVICES}, host=host) as worker:
             self.assertEqual(worker.call("asks-from-threads").json(), {"got": [0, 1, 2]})
-
-    def test_later_is_understood(self) -> None:
-        def says_later(frame: Frame, asked: Dict[str, Any]) -> Frame:
-            worker.send(Frame(protocol.LATER, call=frame.call, id=frame.id))
-            time.sleep(0.05)
-            return Frame(0, body=b"1")
-
-        with Worker({"api.py": SERVICES}, host=says_later) as worker:
-            self.assertEqual(worker.call("asks", {}).json(), {"got": 1})
 
     def test_a_cancelled_service_ends_at_its_next_host_call(self) -> None:
         with Worker({"api.py": SERVICES}, host=host) as worker:
