@@ -81,7 +81,10 @@ impl Handle {
 impl Balancer {
     /// Checks settings and sockets; nothing is accepted yet.
     pub fn new(settings: Settings, deps: Deps) -> Result<Self, BalancerError> {
-        let https_port = deps.tls_listeners.first().and_then(|listener| listener.local_addr().ok());
+        let https_port = deps
+            .tls_listeners
+            .first()
+            .and_then(|listener| listener.local_addr().ok());
         let https_port = https_port.map(|address| address.port());
         let shaping = Shaping::new(&settings, https_port).map_err(BalancerError::Trusted)?;
         let listeners: Vec<_> = with(deps.listeners, Entrance::Http)

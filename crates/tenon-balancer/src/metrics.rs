@@ -88,8 +88,16 @@ impl Metrics {
         let help = "Servers that got no requests for a while because they failed too many";
         ejections.encode(encoder.encode_descriptor("tenon_balancer_ejections", help, None, MetricType::Counter)?)?;
         for (name, help, value) in [
-            ("connections", "Client connections open now", Status::of(handle).connections),
-            ("queued_requests", "Requests that wait for their turn or for room at a server", handle.queued()),
+            (
+                "connections",
+                "Client connections open now",
+                Status::of(handle).connections,
+            ),
+            (
+                "queued_requests",
+                "Requests that wait for their turn or for room at a server",
+                handle.queued(),
+            ),
         ] {
             let name = format!("tenon_balancer_{name}");
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

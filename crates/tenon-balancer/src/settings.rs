@@ -6,6 +6,7 @@ use tenon_model::DurationText;
 /// Settings of the load balancer. Every limit has a default that is safe for a public address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that don't depend on each other")]
 pub struct Settings {
     /// Threads that carry requests, each with a runtime and a pool of server connections of its own; 0 for one per core.
     pub threads: usize,

@@ -61,7 +61,7 @@ pub struct ServerStatus {
 }
 
 impl ServerStatus {
-    fn of(server: Surveyed) -> Self {
+    fn of(server: &Surveyed) -> Self {
         let upstream = &server.upstream;
         Self {
             name: upstream.name.clone(),
@@ -95,7 +95,7 @@ impl Status {
             .shared
             .directory
             .survey(Instant::now())
-            .into_iter()
+            .iter()
             .map(ServerStatus::of)
             .collect();
         Self {

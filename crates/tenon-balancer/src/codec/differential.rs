@@ -37,9 +37,41 @@ const SEEDS: &[&str] = &[
 
 /// What is put into them.
 const PIECES: &[&str] = &[
-    "\r\n", "\n", "\r", " ", "\t", "\0", ":", ",", ";", "/", "?", "#", "*", "%", "\"", "<", "`", "\\", "{", "\u{e9}", "\x0b", "0", "chunked",
-    "Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n", "Host: u\r\n", "Connection: close\r\n", "X-A: 3\r\n", "X_A: 3\r\n",
-    "HTTP/1.1", "HTTP/1.0", "http://t", "GET ", "Transfer-Encoding", "\u{a0}",
+    "\r\n",
+    "\n",
+    "\r",
+    " ",
+    "\t",
+    "\0",
+    ":",
+    ",",
+    ";",
+    "/",
+    "?",
+    "#",
+    "*",
+    "%",
+    "\"",
+    "<",
+    "`",
+    "\\",
+    "{",
+    "\u{e9}",
+    "\x0b",
+    "0",
+    "chunked",
+    "Content-Length: 4\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Host: u\r\n",
+    "Connection: close\r\n",
+    "X-A: 3\r\n",
+    "X_A: 3\r\n",
+    "HTTP/1.1",
+    "HTTP/1.0",
+    "http://t",
+    "GET ",
+    "Transfer-Encoding",
+    "\u{a0}",
 ];
 
 /// One change: where, how many bytes go, and what comes in their place.
@@ -96,7 +128,10 @@ fn read_by_us(bytes: &[u8]) -> Option<(Reading, Vec<u8>)> {
     let mut slots = [httparse::EMPTY_HEADER; 64];
     let mut again = httparse::Request::new(&mut slots);
     assert!(matches!(again.parse(&written), Ok(httparse::Status::Complete(length)) if length == written.len()));
-    let fields = again.headers.iter().map(|field| (field.name.to_ascii_lowercase(), field.value.to_vec()));
+    let fields = again
+        .headers
+        .iter()
+        .map(|field| (field.name.to_ascii_lowercase(), field.value.to_vec()));
     let reading = Reading {
         method: method.to_owned(),
         path: path.to_owned(),
@@ -107,7 +142,8 @@ fn read_by_us(bytes: &[u8]) -> Option<(Reading, Vec<u8>)> {
         },
         fields: Vec::new(),
     };
-    Some((with_fields(reading, fields.collect()), head.to_vec()))
+    let fields: Vec<_> = fields.collect();
+    Some((with_fields(reading, &fields), head.to_vec()))
 }
 
 /// What hyper's server reads, or nothing if it refuses.
@@ -117,10 +153,17 @@ async fn read_by_hyper(head: &[u8]) -> Option<Reading> {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let fields = request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+        let fields = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
         let reading = Reading {
             method: request.method().to_string(),
-            path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            path: request
+                .uri()
+                .path_and_query()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             host: Vec::new(),
             body: match request.body().size_hint().exact() {
                 Some(0) => Body::None,
@@ -129,7 +172,8 @@ async fn read_by_hyper(head: &[u8]) -> Option<Reading> {
             },
             fields: Vec::new(),
         };
-        sender.send(with_fields(reading, fields.collect())).unwrap();
+        let fields: Vec<_> = fields.collect();
+        sender.send(with_fields(reading, &fields)).unwrap();
         async { Ok::<_, std::convert::Infallible>(hyper::Response::new(http_body_util::Empty::<&[u8]>::new())) }
     });
     let serving =
@@ -145,12 +189,19 @@ async fn read_by_hyper(head: &[u8]) -> Option<Reading> {
 }
 
 /// The host, and the fields that mean nothing to a proxy.
-fn with_fields(mut reading: Reading, all: Vec<(String, Vec<u8>)>) -> Reading {
+fn with_fields(mut reading: Reading, all: &[(String, Vec<u8>)]) -> Reading {
     let mut connection = Connection::default();
-    for (_, value) in all.iter().filter(|(name, _)| field(name.as_bytes()) == Field::Connection) {
+    for (_, value) in all
+        .iter()
+        .filter(|(name, _)| field(name.as_bytes()) == Field::Connection)
+    {
         assert!(connection.read(value));
     }
-    reading.host = all.iter().find(|(name, _)| name == "host").map(|(_, value)| value.clone()).unwrap_or_default();
+    reading.host = all
+        .iter()
+        .find(|(name, _)| name == "host")
+        .map(|(_, value)| value.clone())
+        .unwrap_or_default();
     reading.fields = all
         .iter()
         .filter(|(name, _)| field(name.as_bytes()) == Field::Other && !connection.names(name.as_bytes()))
@@ -161,7 +212,10 @@ fn with_fields(mut reading: Reading, all: Vec<(String, Vec<u8>)>) -> Reading {
 
 #[test]
 fn what_we_accept_hyper_accepts_and_reads_alike() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let accepted = std::cell::Cell::new(0);
     let compare = |head: Vec<u8>| {
         let Some((mut ours, head)) = read_by_us(&head) else {
@@ -181,7 +235,10 @@ fn what_we_accept_hyper_accepts_and_reads_alike() {
         if ours == theirs {
             Ok(())
         } else {
-            Err(TestCaseError::fail(format!("{}: {ours:?} and {theirs:?}", head.escape_ascii())))
+            Err(TestCaseError::fail(format!(
+                "{}: {ours:?} and {theirs:?}",
+                head.escape_ascii()
+            )))
         }
     };
     for seed in SEEDS {

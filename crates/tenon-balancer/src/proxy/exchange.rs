@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answers::{self, Addressee, Failure, Outcome};
+use super::answers::{Failure, Outcome};
 use super::buffer::Buffer;
 use super::client::ClientStream;
 use super::connection::{Connection, Next, Served};
+use super::endings::ended;
 use super::pool::ServerConnection;
 use super::relay::{Relay, RelayError, Relayed};
 use super::stream::ServerStream;
 use super::tunnel;
 use super::upload::Upload;
-use crate::codec::{Body, ChunkScan, Persistence, Refusal, Request};
+use crate::codec::{Body, ChunkScan, Refusal, Request};
 use crate::counters::count;
 use crate::upstream::{InFlight, Pick, Upstream};
 
@@ -33,9 +34,9 @@ enum Sending {
 pub(super) struct Attempts {
     /// Servers that failed since the last wait.
     tried: Vec<u64>,
-    again: u32,
+    pub(super) again: u32,
     wait_until: Option<Instant>,
-    last: Option<Arc<Upstream>>,
+    pub(super) last: Option<Arc<Upstream>>,
     /// When the last server was chosen.
     begun: Option<Instant>,
 }
@@ -89,7 +90,12 @@ impl<S: ClientStream> Connection<S> {
                 Sending::Streaming => Upload::streaming(request.body, self.body_bytes_max()),
             };
             let (relayed, connection) = self
-                .attempt(request, &mut upload, connection, (server_buffer, attempts.begun.unwrap_or_else(Instant::now)))
+                .attempt(
+                    request,
+                    &mut upload,
+                    connection,
+                    (server_buffer, attempts.begun.unwrap_or_else(Instant::now)),
+                )
                 .await;
             drop(place);
             let error = match relayed {
@@ -355,87 +361,6 @@ impl<S: ClientStream> Connection<S> {
             Ok(())
         }
     }
-
-    async fn answer_failure(
-        &mut self,
-        request: &Request,
-        failure: Failure,
-        outcome: Outcome,
-        attempts: &Attempts,
-    ) -> Served {
-        let counters = &self.worker.counters;
-        count(if outcome == Outcome::Unknown {
-            &counters.unknown
-        } else {
-            &counters.not_sent
-        });
-        tracing::warn!(
-            cid = self.cid(),
-            server = attempts.last.as_ref().map(|upstream| upstream.name.as_str()),
-            ?failure,
-            ?outcome,
-            "a request was not answered by a server",
-        );
-        let persistence = self.persistence(request, matches!(request.body, Body::None | Body::Length(0)));
-        let to = Addressee {
-            method: Some(request.method),
-            cid: self.given_cid.as_deref().unwrap_or_else(|| self.cid.as_str()),
-            persistence,
-        };
-        self.out.clear();
-        answers::failure(&mut self.out, failure, outcome, to);
-        let bytes = self.send().await;
-        let next = match persistence {
-            Persistence::Close => Next::Linger,
-            _ => Next::Keep,
-        };
-        Served {
-            status: failure.status(),
-            bytes,
-            server: attempts.last.clone(),
-            server_micros: None,
-            retries: attempts.again,
-            next,
-        }
-    }
-
-    pub(super) async fn answer_refusal(
-        &mut self,
-        request: &Request,
-        refusal: Refusal,
-        attempts: Option<&Attempts>,
-    ) -> Served {
-        count(&self.worker.counters.refused);
-        let to = Addressee {
-            method: Some(request.method),
-            cid: self.given_cid.as_deref().unwrap_or_else(|| self.cid.as_str()),
-            persistence: Persistence::Close,
-        };
-        self.out.clear();
-        answers::refusal(&mut self.out, refusal, to);
-        let bytes = self.send().await;
-        let status = refusal.status();
-        Served {
-            status,
-            bytes,
-            server: attempts.and_then(|attempts| attempts.last.clone()),
-            server_micros: None,
-            retries: attempts.map_or(0, |attempts| attempts.again),
-            next: Next::Linger,
-        }
-    }
-
-    fn cut(&self, attempts: &Attempts) -> Served {
-        count(&self.worker.counters.cut);
-        Served {
-            status: 499,
-            bytes: 0,
-            server: attempts.last.clone(),
-            server_micros: None,
-            retries: attempts.again,
-            next: Next::Cut,
-        }
-    }
 }
 
 /// Between two attempts when servers seem alive but none could be reached.
@@ -457,19 +382,4 @@ fn is_refusal(error: &std::io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionReset
     )
-}
-
-/// What the client is told of a request that ended without an answer.
-fn ended(sent: bool, error: &RelayError) -> (Failure, Outcome) {
-    let failure = match error {
-        RelayError::Timeout => Failure::Timeout,
-        RelayError::ServerDead => Failure::ServerDead,
-        RelayError::BadAnswer => Failure::BadAnswer,
-        _ => Failure::Lost,
-    };
-    if sent {
-        (failure, Outcome::Unknown)
-    } else {
-        (Failure::NoServer, Outcome::NotSent)
-    }
 }

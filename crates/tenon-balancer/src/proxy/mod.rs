@@ -6,6 +6,7 @@ mod buffer;
 mod client;
 mod connection;
 mod deadline;
+mod endings;
 mod exchange;
 mod linger;
 mod peer;

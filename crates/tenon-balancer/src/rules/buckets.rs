@@ -202,15 +202,15 @@ mod tests {
         );
         buckets.give_back(1);
         assert!(within(5000) && !within(5000));
-        let slow = Rate::new(10, Duration::from_secs(60), None);
+        let slow = Rate::new(10, Duration::from_mins(1), None);
         assert_eq!((slow.burst(), slow.window_seconds()), (10, 60));
-        assert_eq!(Rate::new(10, Duration::from_secs(60), Some(1)).window_seconds(), 6);
+        assert_eq!(Rate::new(10, Duration::from_mins(1), Some(1)).window_seconds(), 6);
     }
 
     #[test]
     fn keys_are_bounded_and_those_in_use_are_kept() {
         let start = Instant::now();
-        let buckets = Buckets::new(Rate::new(1, Duration::from_secs(3600), Some(1)), 1_600, start);
+        let buckets = Buckets::new(Rate::new(1, Duration::from_hours(1), Some(1)), 1_600, start);
         let spread = |number: u128| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         assert!(buckets.take(spread(1), start).is_within);
         for number in 2..50_000 {

@@ -109,40 +109,34 @@ fn the_first_that_decides_ends_the_rules() {
     );
 }
 
+/// Two requests a minute for each key, three a second in all.
+fn limits(now: Instant) -> RuleSet {
+    let key = json!({"match": {"headers": {"X-Key": "*"}},
+        "action": {"rate_limit": {"requests": 2, "per": "minute", "by": "header:X-Key"}}});
+    let all = json!({"order": 1, "action": {"rate_limit": {"requests": 3, "by": "all"}}});
+    set_of(&[("key", key), ("all", all)], now)
+}
+
+fn ask(set: &RuleSet, key: &str, now: Instant) -> Judgement {
+    let asked = Asked {
+        headers: &[("x-key", key)],
+        ..get("/")
+    };
+    set.judge(&asked, client(), now)
+}
+
+fn headers(judgement: &Judgement) -> Vec<(String, String)> {
+    let edits = judgement.terms.response.iter().flat_map(|edits| edits.iter());
+    edits
+        .map(|(name, value, _)| (name.to_owned(), value.unwrap_or_default().to_owned()))
+        .collect()
+}
+
 #[test]
-fn limits_count_for_each_key_and_say_how_they_stand() {
+fn limits_say_how_they_stand() {
     let now = Instant::now();
-    let set = set_of(
-        &[
-            (
-                "key",
-                json!({"match": {"headers": {"X-Key": "*"}},
-                "action": {"rate_limit": {"requests": 2, "per": "minute", "by": "header:X-Key"}}}),
-            ),
-            (
-                "all",
-                json!({"order": 1, "action": {"rate_limit": {"requests": 3, "by": "all"}}}),
-            ),
-        ],
-        now,
-    );
-    let with = |value| {
-        set.judge(
-            &Asked {
-                headers: &[("x-key", value)],
-                ..get("/")
-            },
-            client(),
-            now,
-        )
-    };
-    let headers = |judgement: &Judgement| -> Vec<(String, String)> {
-        let edits = judgement.terms.response.iter().flat_map(|edits| edits.iter());
-        edits
-            .map(|(name, value, _)| (name.to_owned(), value.unwrap_or_default().to_owned()))
-            .collect()
-    };
-    let first = with("a");
+    let set = limits(now);
+    let first = ask(&set, "a", now);
     assert_eq!(by(&first), None);
     assert_eq!(
         headers(&first),
@@ -151,46 +145,33 @@ fn limits_count_for_each_key_and_say_how_they_stand() {
             ("ratelimit".into(), "\"key\";r=1;t=30, \"all\";r=2;t=1".into())
         ]
     );
-    assert_eq!(by(&with("a")), None);
-    let over = with("a");
+    assert_eq!(by(&ask(&set, "a", now)), None);
+    let over = ask(&set, "a", now);
     let Some((Ban::TooMany { retry_after }, rule)) = &over.ban else {
         unreachable!("there were two");
     };
     assert_eq!((&*rule.name, *retry_after), ("key", Duration::from_secs(30)));
     assert_eq!(headers(&over)[1].1, "\"key\";r=0;t=60");
-    assert_eq!(by(&with("b")), None, "the third of all");
-    assert_eq!(by(&with("c")), Some("all"));
-    // What was refused in the end took nothing of the limits before.
-    assert_eq!(
-        by(&set.judge(
-            &Asked {
-                headers: &[("x-key", "c")],
-                ..get("/")
-            },
-            client(),
-            now + Duration::from_secs(1)
-        )),
-        None
-    );
-    assert_eq!(
-        by(&set.judge(
-            &Asked {
-                headers: &[("x-key", "c")],
-                ..get("/")
-            },
-            client(),
-            now + Duration::from_secs(1)
-        )),
-        None
-    );
-    let other = Asked {
+    let without = Asked {
         headers: &[],
         ..get("/")
     };
-    assert_eq!(
-        headers(&set.judge(&other, client(), now + Duration::from_secs(5)))[1].1,
-        "\"all\";r=2;t=1"
-    );
+    let later = set.judge(&without, client(), now + Duration::from_secs(5));
+    assert_eq!(headers(&later)[1].1, "\"all\";r=2;t=1");
+}
+
+#[test]
+fn what_is_refused_in_the_end_takes_nothing_of_the_limits_before() {
+    let now = Instant::now();
+    let set = limits(now);
+    for key in ["a", "a", "b"] {
+        assert_eq!(by(&ask(&set, key, now)), None);
+    }
+    assert_eq!(by(&ask(&set, "c", now)), Some("all"));
+    let later = now + Duration::from_secs(1);
+    for expected in [None, None, Some("key")] {
+        assert_eq!(by(&ask(&set, "c", later)), expected);
+    }
 }
 
 #[test]

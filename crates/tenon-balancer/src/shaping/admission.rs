@@ -75,19 +75,17 @@ impl Shaping {
         }
         let mut passes = Vec::new();
         for (gate, rule) in gates {
-            match gate.enter().await {
-                Ok(pass) => passes.push(pass),
-                Err(_) => {
-                    rule.count_refused();
-                    return Err(self.rejection(Reason::Concurrency, Some(&rule), &terms.response));
-                }
-            }
+            let Ok(pass) = gate.enter().await else {
+                rule.count_refused();
+                return Err(self.rejection(Reason::Concurrency, Some(&rule), &terms.response));
+            };
+            passes.push(pass);
         }
         if policy.has_in_flight_max {
-            match self.in_flight.enter().await {
-                Ok(pass) => passes.push(pass),
-                Err(_) => return Err(self.rejection(Reason::InFlight, None, &terms.response)),
-            }
+            let Ok(pass) = self.in_flight.enter().await else {
+                return Err(self.rejection(Reason::InFlight, None, &terms.response));
+            };
+            passes.push(pass);
         }
         Ok(Admitted {
             terms,

@@ -202,9 +202,8 @@ impl Shaping {
         let policy = self.policy.load();
         let is_trusted = policy.trusted_set.contains(address.ip());
         let proxy_header = match policy.proxy_protocol {
-            ProxyProtocol::Off => None,
             ProxyProtocol::OptionalFromTrusted if is_trusted => Some(false),
-            ProxyProtocol::OptionalFromTrusted => None,
+            ProxyProtocol::Off | ProxyProtocol::OptionalFromTrusted => None,
             ProxyProtocol::RequiredFromTrusted if is_trusted => Some(true),
             ProxyProtocol::RequiredFromTrusted => return Err(self.reject(Reason::ProxyHeader)),
         };

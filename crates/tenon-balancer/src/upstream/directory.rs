@@ -22,6 +22,8 @@ struct Row {
     state: ServerState,
     health: Health,
     missed: u32,
+    /// Requests that it had answered at the last check that it did not answer.
+    answers: u64,
     conduct: Conduct,
     /// When it came back after having been away; none if it never was, or long ago.
     back_since: Option<Instant>,
@@ -175,7 +177,10 @@ impl Directory {
                 row.upstream.silent.store(false, Ordering::Release);
                 row.health = if ready { Health::Ready } else { Health::NotReady };
             } else {
-                row.missed = row.missed.saturating_add(1);
+                // Who answers requests but no check is busy, and does not count as dead.
+                let answers = row.upstream.answers();
+                let is_busy = std::mem::replace(&mut row.answers, answers) != answers;
+                row.missed = if is_busy { 1 } else { row.missed.saturating_add(1) };
                 row.health = if row.missed >= fall {
                     Health::Dead
                 } else {
@@ -287,6 +292,7 @@ impl Directory {
             state: server.state,
             health: Health::Unknown,
             missed: 0,
+            answers: 0,
             conduct: Conduct::default(),
             back_since: None,
         }

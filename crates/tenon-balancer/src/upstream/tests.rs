@@ -54,6 +54,20 @@ fn id(directory: &Directory, name: &str) -> u64 {
 }
 
 #[test]
+fn a_server_that_answers_requests_but_no_checks_is_not_taken_for_dead() {
+    let now = Instant::now();
+    let directory = directory(&[("a", 1)], json!({}), now);
+    let upstream = directory.upstreams().remove(0);
+    for _ in 0..5 {
+        upstream.answered(200, 10);
+        directory.checked(upstream.id, None, now);
+        assert_eq!(directory.health(upstream.id), Some(Health::Suspect));
+    }
+    directory.checked(upstream.id, None, now);
+    assert_eq!(directory.health(upstream.id), Some(Health::Dead));
+}
+
+#[test]
 fn requests_go_round_the_ready_servers_by_weight() {
     let now = Instant::now();
     let directory = Directory::new(2, Duration::ZERO);

@@ -89,6 +89,7 @@ async fn the_load_balancer_answers_for_itself() {
         answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("{\"is_ok\":true}"),
         "{answer}"
     );
+    assert_eq!(status(&cluster.get("/zato-lb-alive").await), 200, "as Zato's answers");
     let answer = cluster.raw("HEAD /tenon/live HTTP/1.0\r\n\r\n").await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\n"),

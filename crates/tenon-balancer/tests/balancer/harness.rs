@@ -402,19 +402,26 @@ impl Cluster {
             rules: rules.iter().map(|(name, body)| part(name, body.clone())).collect(),
             ..BalancerConfiguration::default()
         }));
-        let report = || self.handle.report("lb", &InstanceId::from_text("i"), Timestamp::default());
+        let report = || {
+            self.handle
+                .report("lb", &InstanceId::from_text("i"), Timestamp::default())
+        };
         let in_force = async {
             while report().revision != revision {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, in_force).await.expect("a configuration in force");
+        tokio::time::timeout(PATIENCE, in_force)
+            .await
+            .expect("a configuration in force");
         assert_eq!(report().problems, []);
     }
 
     /// How often each rule matched and refused.
     pub(crate) fn rules(&self) -> Vec<(String, u64, u64)> {
-        let report = self.handle.report("lb", &InstanceId::from_text("i"), Timestamp::default());
+        let report = self
+            .handle
+            .report("lb", &InstanceId::from_text("i"), Timestamp::default());
         let rules = report.rules.into_iter();
         rules.map(|rule| (rule.name, rule.hits, rule.refused)).collect()
     }
@@ -506,7 +513,9 @@ impl Client {
                 assert!(read > 0, "the connection ended");
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time");
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("an answer in time");
         let bytes: Vec<u8> = self.buffer.drain(..count).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }

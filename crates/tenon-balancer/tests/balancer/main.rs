@@ -5,14 +5,18 @@
 )]
 #![expect(clippy::format_collect, reason = "short texts, built once")]
 
+mod balancing;
 mod forwarding;
 mod framing;
 mod harness;
 mod http2;
 mod keep_alive;
 mod limits;
+mod proxy_protocol;
 mod retries;
+mod rules;
 mod secure;
+mod shaping;
 mod splits;
 mod streaming;
 mod tls;
