@@ -112,6 +112,26 @@ async fn a_drain_tells_clients_and_then_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_during_a_drain_is_answered_while_kept_connections_are_waited_for() {
+    let mut settings = settings();
+    settings.drain_idle_timeout = DurationText::from_secs(20);
+    let mut cluster = Cluster::start(1, settings).await;
+    let mut kept = cluster.connect().await;
+    kept.send(GET).await;
+    kept.until("server1").await;
+    cluster.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answer = cluster.raw(GET).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("server1"),
+        "{answer}"
+    );
+    kept.send(GET).await;
+    assert!(kept.rest().await.ends_with("server1"));
+    assert!(tokio::time::timeout(PATIENCE, &mut cluster.running).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_idle_and_then_busy_connections() {
     let mut settings = settings();
     settings.drain_idle_timeout = DurationText::from_millis(200);
