@@ -7,8 +7,8 @@
 //! what is configured, and nothing else that changes.
 //!
 //! A request's way: `front` finds out what a connection speaks (certificates are in `tls`), `http2` gives each stream to the rest
-//! as if it were a connection of HTTP/1.1; `proxy/connection` reads its head with `codec` (strict; refuses on doubt), `proxy/exchange` chooses
-//! a server and decides what may be tried again, `proxy/relay` moves the bytes. Not here: which servers exist (the
+//! as if it were a connection of HTTP/1.1; `proxy/connection` reads its head with `codec` (strict; refuses on doubt), `shaping` lets it
+//! in by `rules` and limits, `proxy/exchange` chooses a server of `upstream` and decides what may be tried again, `proxy/relay` moves the bytes. Not here: which servers exist (the
 //! cluster says so).
 //!
 //! To add a limit, add a field to [`Settings`] with a default and use it where the limited thing happens; one that can be

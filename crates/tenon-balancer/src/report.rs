@@ -57,7 +57,7 @@ impl Handle {
             requests: status.requests,
             errors: total(|all| &all.classes[5]),
             refused: status.refused,
-            queued: shared.shaping.waiting() as u64,
+            queued: self.queued() as u64,
             retries: status.retries,
             unknown: status.unknown,
             not_sent: status.not_sent,

@@ -6,6 +6,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tenon_model::{DurationText, FieldProblem, Network};
 
+use crate::rules::PathPattern;
+
 /// The problems of an object as they gather.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<FieldProblem>);
@@ -101,6 +103,7 @@ pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     if path.chars().any(|c| c.is_control() || "?# ".contains(c)) {
         return Err("a path has no spaces, no ? and no #");
     }
+    let whole = path;
     let path = path.strip_suffix('*').unwrap_or(path);
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -124,7 +127,9 @@ pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
             }
         }
     }
-    Ok(())
+    PathPattern::parse(whole)
+        .map(drop)
+        .map_err(|_| "two parameters need something between them, and so do a parameter and *")
 }
 
 /// The certificates in a PEM text; at least one.

@@ -109,6 +109,10 @@ fn a_rule_names_the_element_that_can_not_match() {
         (json!({"paths": ["/a", "b"]}), vec!["match.paths[1]"]),
         (json!({"paths": ["/a/{id"]}), vec!["match.paths[0]"]),
         (json!({"paths": ["/a*b"]}), vec!["match.paths[0]"]),
+        (
+            json!({"paths": ["/{a}{b}", "/{a}*"]}),
+            vec!["match.paths[0]", "match.paths[1]"],
+        ),
         (json!({"paths": ["/{all*}/b"]}), vec!["match.paths[0]"]),
         (json!({"methods": ["GET", "get"]}), vec!["match.methods[1]"]),
         (

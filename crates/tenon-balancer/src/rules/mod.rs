@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 pub(crate) use edits::{HeaderEdits, field_of_head};
 pub(crate) use gate::{Gate, GateLimits, Pass};
 pub(crate) use networks::Networks;
+pub(crate) use path::PathPattern;
 pub(crate) use rule::Rule;
 pub(crate) use view::{HeadView, RequestView, client_of};
 
