@@ -33,6 +33,8 @@ mod group;
 #[cfg(test)]
 mod host_calls;
 #[cfg(test)]
+mod https;
+#[cfg(test)]
 mod hung;
 #[cfg(test)]
 mod jobs;

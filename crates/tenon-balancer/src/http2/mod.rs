@@ -73,22 +73,15 @@ where
             serving.care.told = true;
             connection.graceful_shutdown();
         }
-        loop {
-            // What streams did before is written by this, and what came is read.
-            while let Poll::Ready(accepted) = connection.poll_accept(cx) {
-                let Some(Ok((request, respond))) = accepted else {
-                    return Poll::Ready(());
-                };
-                streams.push(serve_stream(&worker, request, respond, &peer, &tally));
-            }
-            let mut moved = false;
-            while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {
-                moved = true;
-            }
-            if !moved {
-                break;
-            }
+        // What streams did before is written by this, and what came is read.
+        while let Poll::Ready(accepted) = connection.poll_accept(cx) {
+            let Some(Ok((request, respond))) = accepted else {
+                return Poll::Ready(());
+            };
+            streams.push(serve_stream(&worker, request, respond, &peer, &tally));
         }
+        // Whatever a stream wants to be written wakes the connection again.
+        while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
         match serving.poll(cx) {
             Poll::Ready(End::Gently) => {
                 connection.graceful_shutdown();

@@ -6,6 +6,7 @@
 #![expect(clippy::format_collect, reason = "short texts, built once")]
 
 mod balancing;
+mod certificates;
 mod forwarding;
 mod framing;
 mod harness;

@@ -68,6 +68,7 @@ impl Ca {
     pub(crate) fn sign(&self, name: &str) -> Pem {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
         params
             .distinguished_name
             .push(rcgen::DnType::OrganizationName, "Example, Ltd.");
