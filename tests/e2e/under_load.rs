@@ -33,6 +33,13 @@ rest-channel:
   - {name: load.answer, path: /load, service: load.answer, data_format: raw, content_type: application/json}
 ";
 
+/// How many requests a server has answered, by the load balancer's log of them.
+pub(crate) fn answered_by(log: &str, server: &str) -> usize {
+    let server = format!(" server={server} ");
+    let is_of_it = |line: &&str| line.contains(" access: ") && line.contains(&server);
+    log.lines().filter(is_of_it).count()
+}
+
 /// Requests that go on until the test is done.
 #[derive(Debug)]
 pub(crate) struct UnderLoad(Load);

@@ -78,7 +78,18 @@ pub(crate) fn reports(environment: &Environment) -> anyhow::Result<Vec<Component
     if is_supervised(environment)
         && let Ok(Message::Components { components, .. }) = ask(environment, &Message::Status)
     {
-        return Ok(components);
+        let mut reports = components;
+        // One that was made meanwhile is not known to the supervisor before it is started.
+        for component in environment.components()? {
+            if !reports.iter().any(|report| report.name == component.name) {
+                let report = report_without_supervisor(environment, &component);
+                reports.push(ComponentReport {
+                    wanted: false,
+                    ..report
+                });
+            }
+        }
+        return Ok(reports);
     }
     let components = environment.components()?;
     Ok(components
