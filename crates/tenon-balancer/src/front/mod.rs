@@ -72,12 +72,12 @@ async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle:
     }
 }
 
-async fn handshake(worker: &Worker, stream: TcpStream, peer: &Peer) -> Option<TlsStream<TcpStream>> {
+async fn handshake(worker: &Worker, stream: TcpStream, peer: &Peer) -> Option<Box<TlsStream<TcpStream>>> {
     let config = worker.shared.tls.config()?;
     let timeout = worker.shared.settings.tls_handshake_timeout.0;
     let done = tokio::time::timeout(timeout, TlsAcceptor::from(config).accept(stream)).await;
     match done {
-        Ok(Ok(stream)) => Some(stream),
+        Ok(Ok(stream)) => Some(Box::new(stream)),
         Ok(Err(error)) => {
             tracing::debug!(peer = peer.address, %error, "a TLS handshake failed");
             None

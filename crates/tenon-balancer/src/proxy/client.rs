@@ -24,6 +24,7 @@ impl ClientStream for TcpStream {
     const SAYS_GOODBYE: bool = false;
 }
 
-impl ClientStream for TlsStream<TcpStream> {
+// In a box: it is large, and connections are moved about.
+impl ClientStream for Box<TlsStream<TcpStream>> {
     const SAYS_GOODBYE: bool = true;
 }

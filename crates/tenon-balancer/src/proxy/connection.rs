@@ -23,6 +23,10 @@ use crate::rules::{Terms, field_of_head};
 
 /// What a connection with nothing to do keeps for reading.
 const BUFFER_BYTES: usize = 4096;
+/// How long a connection with nothing to do keeps its memory.
+const MEMORY_KEPT: Duration = Duration::from_secs(1);
+/// What heads for servers and clients seldom exceed.
+const HEAD_BYTES: usize = 1024;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -89,9 +93,9 @@ impl<S: ClientStream> Connection<S> {
         Self {
             worker,
             client,
-            buffer: Buffer::new(BUFFER_BYTES),
-            head: Vec::with_capacity(1024),
-            out: Vec::with_capacity(1024),
+            buffer: Buffer::new(0),
+            head: Vec::new(),
+            out: Vec::new(),
             deadline,
             peer,
             idle,
@@ -124,7 +128,7 @@ impl<S: ClientStream> Connection<S> {
     }
 
     /// Says goodbye where that means something.
-    async fn close(mut self) {
+    async fn close(&mut self) {
         if S::SAYS_GOODBYE {
             // Whether the client still hears it makes no difference.
             let _ = tokio::time::timeout(GOODBYE, self.client.shutdown()).await;
@@ -136,10 +140,13 @@ impl<S: ClientStream> Connection<S> {
         let settings = &worker.shared.settings;
         let mut scan = HeadScan::default();
         let mut started = false;
+        let mut ends = None;
         if !self.first && self.buffer.is_empty() {
             self.idle.store(true, Ordering::Relaxed);
             let idle_timeout = worker.shared.shaping.limits.idle_timeout();
-            self.deadline.set(Instant::now() + idle_timeout);
+            let now = Instant::now();
+            ends = Some(now + idle_timeout);
+            self.deadline.set(now + idle_timeout.min(MEMORY_KEPT));
         }
         loop {
             if let Some(first) = self.buffer.filled().first() {
@@ -168,9 +175,21 @@ impl<S: ClientStream> Connection<S> {
                 Some(0) => return Head::Gone,
                 Some(_) => self.idle.store(false, Ordering::Relaxed),
                 None if started => return Head::Refused(Refusal::TooSlow),
-                None => return Head::Gone,
+                None => match ends.take() {
+                    Some(ends) => {
+                        self.give_memory_back();
+                        self.deadline.set(ends);
+                    }
+                    None => return Head::Gone,
+                },
             }
         }
+    }
+
+    fn give_memory_back(&mut self) {
+        self.buffer.release();
+        self.head = Vec::new();
+        self.out = Vec::new();
     }
 
     /// Reads more from the client: 0 at its end, `None` if the deadline passed first.
@@ -207,6 +226,10 @@ impl<S: ClientStream> Connection<S> {
             own_host: &worker.shared.own_host,
             new_trace: new_trace.as_ref().map(NewTrace::as_str),
         };
+        if self.head.capacity() == 0 {
+            self.head.reserve(HEAD_BYTES);
+            self.out.reserve(HEAD_BYTES);
+        }
         let read = read_request(&self.buffer.filled()[start..end], limits, &forwarding, &mut self.head);
         self.buffer.consume(end);
         if self.peer.trusted {
