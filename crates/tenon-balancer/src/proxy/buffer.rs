@@ -1,16 +1,10 @@
 //! A buffer that is filled at its end and emptied at its beginning.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
-
-/// What is read at most before a buffer has memory.
-const FIRST_READ: usize = 2048;
-/// The memory that it then gets.
-const FIRST_BYTES: usize = 4096;
 
 /// Bytes that were read and not used yet.
 #[derive(Debug)]
@@ -21,7 +15,6 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// With so many bytes of memory, or none until something is read.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             bytes: vec![0; capacity],
@@ -72,22 +65,24 @@ impl Buffer {
         }
     }
 
-    /// Gives all memory back once the buffer is empty; what is read next makes room for itself.
-    pub(crate) fn release(&mut self) {
-        if self.is_empty() {
-            self.bytes = Vec::new();
-        }
+    /// Gives all memory away; what was read is lost.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.clear();
+        std::mem::take(&mut self.bytes)
     }
 
-    /// Reads once; 0 is the end of the stream. There must be room, unless there is no memory at all yet.
+    /// Uses this memory.
+    pub(crate) fn adopt(&mut self, bytes: Vec<u8>) {
+        self.clear();
+        self.bytes = bytes;
+    }
+
+    /// Reads once; 0 is the end of the stream. There must be room.
     pub(crate) fn poll_fill<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut R,
     ) -> Poll<io::Result<usize>> {
-        if self.bytes.is_empty() {
-            return self.poll_first_fill(cx, from);
-        }
         if self.end == self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -101,20 +96,5 @@ impl Buffer {
         let count = space.filled().len();
         self.end += count;
         Poll::Ready(Ok(count))
-    }
-
-    /// Reads into memory that is made only when something came: most connections are idle most of the time.
-    fn poll_first_fill<R: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, from: &mut R) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); FIRST_READ];
-        let mut space = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(from).poll_read(cx, &mut space))?;
-        let came = space.filled();
-        if !came.is_empty() {
-            self.bytes = vec![0; FIRST_BYTES];
-            self.bytes[..came.len()].copy_from_slice(came);
-            self.start = 0;
-            self.end = came.len();
-        }
-        Poll::Ready(Ok(came.len()))
     }
 }

@@ -15,18 +15,14 @@ use super::client::ClientStream;
 use super::deadline::Deadline;
 use super::linger::linger;
 use super::peer::Peer;
-use super::worker::{Cid, NewTrace, Worker};
+use super::worker::{Cid, Memory, NewTrace, Worker};
 use crate::access::Entry;
 use crate::codec::{Body, Forwarding, HeadScan, Persistence, Refusal, Request, RequestLimits, TraceId, read_request};
 use crate::counters::count;
 use crate::rules::{Terms, field_of_head};
 
 /// What a connection with nothing to do keeps for reading.
-const BUFFER_BYTES: usize = 4096;
-/// How long a connection with nothing to do keeps its memory.
-const MEMORY_KEPT: Duration = Duration::from_secs(1);
-/// What heads for servers and clients seldom exceed.
-const HEAD_BYTES: usize = 1024;
+pub(super) const BUFFER_BYTES: usize = 4096;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -140,13 +136,10 @@ impl<S: ClientStream> Connection<S> {
         let settings = &worker.shared.settings;
         let mut scan = HeadScan::default();
         let mut started = false;
-        let mut ends = None;
         if !self.first && self.buffer.is_empty() {
             self.idle.store(true, Ordering::Relaxed);
             let idle_timeout = worker.shared.shaping.limits.idle_timeout();
-            let now = Instant::now();
-            ends = Some(now + idle_timeout);
-            self.deadline.set(now + idle_timeout.min(MEMORY_KEPT));
+            self.deadline.set(Instant::now() + idle_timeout);
         }
         loop {
             if let Some(first) = self.buffer.filled().first() {
@@ -171,25 +164,39 @@ impl<S: ClientStream> Connection<S> {
                     self.buffer.reserve(self.buffer.capacity() * 2);
                 }
             }
-            match self.fill().await {
+            let read = if self.buffer.is_empty() {
+                self.wait().await
+            } else {
+                self.fill().await
+            };
+            match read {
                 Some(0) => return Head::Gone,
                 Some(_) => self.idle.store(false, Ordering::Relaxed),
                 None if started => return Head::Refused(Refusal::TooSlow),
-                None => match ends.take() {
-                    Some(ends) => {
-                        self.give_memory_back();
-                        self.deadline.set(ends);
-                    }
-                    None => return Head::Gone,
-                },
+                None => return Head::Gone,
             }
         }
     }
 
-    fn give_memory_back(&mut self) {
-        self.buffer.release();
-        self.head = Vec::new();
-        self.out = Vec::new();
+    /// As [`Self::fill`], for as long as nothing is known of the next request: meanwhile others use the memory.
+    async fn wait(&mut self) -> Option<usize> {
+        poll_fn(|cx| {
+            if self.buffer.capacity() == 0 {
+                let memory = self.worker.memory();
+                self.buffer.adopt(memory.buffer);
+                (self.head, self.out) = (memory.head, memory.out);
+            }
+            if let Poll::Ready(read) = self.buffer.poll_fill(cx, &mut self.client) {
+                return Poll::Ready(Some(read.unwrap_or(0)));
+            }
+            self.worker.give_memory_back(Memory {
+                buffer: self.buffer.take(),
+                head: std::mem::take(&mut self.head),
+                out: std::mem::take(&mut self.out),
+            });
+            self.deadline.poll(cx).map(|()| None)
+        })
+        .await
     }
 
     /// Reads more from the client: 0 at its end, `None` if the deadline passed first.
@@ -226,10 +233,6 @@ impl<S: ClientStream> Connection<S> {
             own_host: &worker.shared.own_host,
             new_trace: new_trace.as_ref().map(NewTrace::as_str),
         };
-        if self.head.capacity() == 0 {
-            self.head.reserve(HEAD_BYTES);
-            self.out.reserve(HEAD_BYTES);
-        }
         let read = read_request(&self.buffer.filled()[start..end], limits, &forwarding, &mut self.head);
         self.buffer.consume(end);
         if self.peer.trusted {

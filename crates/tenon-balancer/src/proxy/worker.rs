@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::buffer::Buffer;
+use super::connection::BUFFER_BYTES;
 use super::pool::Pool;
 use super::stream::ServerTls;
 use crate::access::AccessLog;
@@ -51,6 +52,14 @@ pub(crate) struct Shared {
     pub(crate) own_host: String,
 }
 
+/// What a client connection needs only while it has something to do.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) head: Vec<u8>,
+    pub(crate) out: Vec<u8>,
+}
+
 /// One thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -62,6 +71,7 @@ pub(crate) struct Worker {
     pub(crate) budget: RetryBudget,
     pool: Mutex<Pool>,
     buffers: Mutex<Vec<Buffer>>,
+    memory: Mutex<Vec<Memory>>,
     cids: Mutex<Cids>,
     draining: AtomicBool,
     /// Cancelled when `draining` begins, for those who have to be woken.
@@ -74,6 +84,10 @@ const SWEEP: Duration = Duration::from_millis(250);
 const TURNS_BEFORE_END: u32 = 16;
 /// Buffers that are kept for the next answer.
 const BUFFERS_MAX: usize = 64;
+/// Memory of client connections that is kept for the next request of any.
+const MEMORY_MAX: usize = 256;
+/// What heads for servers and clients seldom exceed.
+const HEAD_BYTES: usize = 1024;
 /// A pause when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -89,6 +103,7 @@ impl Worker {
             budget,
             pool: Mutex::default(),
             buffers: Mutex::default(),
+            memory: Mutex::default(),
             cids: Mutex::new(Cids {
                 bytes: [0; CID_BYTES * 32],
                 used: CID_BYTES * 32,
@@ -226,6 +241,22 @@ impl Worker {
     pub(crate) fn is_closing(&self) -> bool {
         let limit = self.shared.shaping.limits.connections_max();
         self.draining.load(Ordering::Relaxed) || self.shared.open.load(Ordering::Relaxed) > limit - limit / 10
+    }
+
+    /// What a client connection reads and writes with while it has something to do.
+    pub(crate) fn memory(&self) -> Memory {
+        lock(&self.memory).pop().unwrap_or_else(|| Memory {
+            buffer: vec![0; BUFFER_BYTES],
+            head: Vec::with_capacity(HEAD_BYTES),
+            out: Vec::with_capacity(HEAD_BYTES),
+        })
+    }
+
+    pub(crate) fn give_memory_back(&self, memory: Memory) {
+        let mut kept = lock(&self.memory);
+        if kept.len() < MEMORY_MAX && memory.head.capacity() <= BUFFER_BYTES && memory.out.capacity() <= BUFFER_BYTES {
+            kept.push(memory);
+        }
     }
 
     pub(crate) fn buffer(&self) -> Buffer {
