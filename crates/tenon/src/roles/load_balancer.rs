@@ -1,5 +1,6 @@
 //! The load balancer: the address that clients know.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,20 @@ fn default_certificate(context: &RoleContext) -> CertificateFiles {
     }
 }
 
+/// The public sockets for HTTP and those for HTTPS.
+async fn public_listeners(context: &RoleContext) -> anyhow::Result<(Vec<TcpListener>, Vec<TcpListener>)> {
+    let (mut plain, mut tls) = (Vec::new(), Vec::new());
+    for (name, address) in context.settings.public_sockets() {
+        let socket = context.supervisor.public_socket(name, address).await?;
+        if name == "https" {
+            tls.push(socket);
+        } else {
+            plain.push(socket);
+        }
+    }
+    Ok((plain, tls))
+}
+
 /// Relays requests until it is told to stop.
 pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow::Result<()> {
     let limits: Limits = context.settings.limits()?;
@@ -78,37 +93,20 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         addresses.clone(),
         limits.control.clone(),
     )?;
-    let known = context
-        .environment
-        .layout()
-        .component_run(&context.settings.name)
-        .join("members.json");
+    let kept = context.environment.layout().component_run(&context.settings.name);
     let announcements = presence::Servers::of(&context, addresses, &limits.control);
     let (follower, servers) = Follower::new(
         &limits.balancer,
         Arc::new(Servers(client.clone(), known_servers)),
-        known,
+        kept.join("members.json"),
         context.environment.layout().sockets(),
     );
     let (configuration_follower, configuration) = ConfigurationFollower::new(
         &limits.balancer,
         Arc::new(Configurations(client.clone())),
-        context
-            .environment
-            .layout()
-            .component_run(&context.settings.name)
-            .join("configuration.json"),
+        kept.join("configuration.json"),
     );
-    let mut listeners = Vec::new();
-    let mut tls_listeners = Vec::new();
-    for (name, address) in context.settings.public_sockets() {
-        let socket = context.supervisor.public_socket(name, address).await?;
-        if name == "https" {
-            tls_listeners.push(socket);
-        } else {
-            listeners.push(socket);
-        }
-    }
+    let (listeners, tls_listeners) = public_listeners(&context).await?;
     let deps = Deps {
         listeners,
         server_tls: Some(context.identity.data_client_config()?),

@@ -21,9 +21,8 @@ pub(super) async fn keep(context: &RoleContext, client: &ControlClient, handle: 
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         let report = handle.report(name, &context.instance, context.clock.now());
         let told = client.call_within::<ReportBalancer>(&path, &report, EVERY);
-        match stop.run_until_cancelled(told).await {
-            Some(Err(error)) => tracing::debug!(%error, "the cluster does not hear how the load balancer is"),
-            Some(Ok(_)) | None => {}
+        if let Some(Err(error)) = stop.run_until_cancelled(told).await {
+            tracing::debug!(%error, "the cluster does not hear how the load balancer is");
         }
     }
 }

@@ -123,8 +123,8 @@ async fn play(context: RoleContext, stop: CancellationToken) -> anyhow::Result<(
         Role::Store => store::run(context, stop).await,
         Role::Server => server::run(context, stop).await,
         Role::Scheduler => scheduler::run(context, stop).await,
-        Role::Dashboard => dashboard::run(context, stop).await,
-        Role::LoadBalancer => load_balancer::run(context, stop).await,
+        Role::Dashboard => Box::pin(dashboard::run(context, stop)).await,
+        Role::LoadBalancer => Box::pin(load_balancer::run(context, stop)).await,
         role @ Role::Operator => fail!(
             NotAnEnvironment,
             format!("this binary can't play the role '{role}'"),
