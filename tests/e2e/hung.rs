@@ -47,6 +47,7 @@ fn requests_do_not_wait_until_a_server_that_hangs_is_replaced() {
     }
     let pid = cluster.pid("server1");
     cluster.signal("server1", Signal::STOP);
+    wait_for("it does nothing any more", PATIENCE, || is_stopped(pid).then_some(()));
     // Those that it had, and those that it got until it was found out, are answered by the other one.
     let callers: Vec<_> = (0..8)
         .map(|_| {
@@ -72,4 +73,13 @@ fn requests_do_not_wait_until_a_server_that_hangs_is_replaced() {
         let _ = cluster.client.get(&hello);
         (answered("server1") > before).then_some(())
     });
+}
+
+/// Whether every thread of a process is stopped: the signal takes effect a moment after it was sent.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    })
 }

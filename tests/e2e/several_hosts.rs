@@ -78,12 +78,8 @@ fn load_balancer_and_dashboard_can_be_on_another_host() {
         path: cluster.scratch("other"),
     };
     let file = |name: &str| cluster.scratch(&format!("{name}.toml"));
-    let issue = |role: &str, name: &str| {
-        let path = file(name).to_string_lossy().into_owned();
-        cluster.tenon(&["cert", "issue", role, "--name", name, "--file", &path])
-    };
     for (role, name) in [("load-balancer", "balancer2"), ("dashboard", "dashboard2")] {
-        let issued = issue(role, name);
+        let issued = issue(&cluster, role, name);
         assert!(issued.status.success(), "{}", said(&issued));
         let joined = host.join(role, &file(name));
         assert!(joined.status.success(), "{}", said(&joined));
@@ -125,13 +121,23 @@ fn load_balancer_and_dashboard_can_be_on_another_host() {
     host.ok(&["restart"]);
     assert_eq!(cluster.client.get(&hello).unwrap().status, 200);
 
-    // What can't be is said.
-    let again = host.join("dashboard", &file("balancer2"));
+    refusals(&cluster, &host, &file("balancer2"));
+}
+
+/// Writes the file with which a component of another host joins.
+fn issue(cluster: &Cluster, role: &str, name: &str) -> Output {
+    let path = cluster.scratch(&format!("{name}.toml")).to_string_lossy().into_owned();
+    cluster.tenon(&["cert", "issue", role, "--name", name, "--file", &path])
+}
+
+/// What can't be is said.
+fn refusals(cluster: &Cluster, host: &OtherHost<'_>, file: &Path) {
+    let again = host.join("dashboard", file);
     assert_eq!(again.status.code(), Some(15), "{}", said(&again));
-    let server = host.join("server", &file("balancer2"));
+    let server = host.join("server", file);
     assert!(server.status.code().is_some_and(|code| code != 0), "{}", said(&server));
     for refused in [
-        issue("server", "server9"),
+        issue(cluster, "server", "server9"),
         host.tenon(&["create", "server"]),
         host.tenon(&["create", "scheduler"]),
     ] {
@@ -140,7 +146,7 @@ fn load_balancer_and_dashboard_can_be_on_another_host() {
     }
     let asked = host.tenon(&["service", "list"]);
     assert_eq!(asked.status.code(), Some(42), "{}", said(&asked));
-    let renewed = host.join("load-balancer", &file("balancer2"));
+    let renewed = host.join("load-balancer", file);
     assert!(
         String::from_utf8_lossy(&renewed.stdout).contains("Renewed"),
         "{}",

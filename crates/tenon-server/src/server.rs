@@ -92,21 +92,7 @@ impl Server {
         let invoker = Invoker::new(Arc::clone(&metrics), settings.invoke.clone());
         let secrets = secrets_of(&parts)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let host = Host::new(HostParts {
-            server: parts.presence.name.clone(),
-            instance: parts.presence.instance.clone(),
-            invoker: Arc::clone(&invoker),
-            snapshot: Arc::clone(&snapshot),
-            metrics: Arc::clone(&metrics),
-            store: parts.store.clone(),
-            secrets: secrets.clone(),
-            identity: parts.identity.clone(),
-            control: settings.control.clone(),
-            clock: Arc::clone(&clock),
-            user_config: parts.user_config.clone(),
-            settings: settings.host.clone(),
-            background: settings.background.clone(),
-        });
+        let host = host_of(&parts, &invoker, &snapshot, &metrics, &secrets, &clock);
         let services = services_of(&parts, &host)?;
         invoker.attach(services.clone());
         let writer = writer_of(&parts, &secrets, &services, &snapshot);
@@ -309,6 +295,31 @@ fn secrets_of(parts: &ServerParts) -> Result<Secrets, ServerError> {
         environment: Arc::clone(&parts.environment),
         key: Arc::new(ClusterKey::load(&parts.secret_key_file)?),
         random: Arc::clone(&parts.random),
+    })
+}
+
+fn host_of(
+    parts: &ServerParts,
+    invoker: &Arc<Invoker>,
+    snapshot: &Arc<SnapshotCell>,
+    metrics: &Arc<Metrics>,
+    secrets: &Secrets,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Host> {
+    Host::new(HostParts {
+        server: parts.presence.name.clone(),
+        instance: parts.presence.instance.clone(),
+        invoker: Arc::clone(invoker),
+        snapshot: Arc::clone(snapshot),
+        metrics: Arc::clone(metrics),
+        store: parts.store.clone(),
+        secrets: secrets.clone(),
+        identity: parts.identity.clone(),
+        control: parts.settings.control.clone(),
+        clock: Arc::clone(clock),
+        user_config: parts.user_config.clone(),
+        settings: parts.settings.host.clone(),
+        background: parts.settings.background.clone(),
     })
 }
 

@@ -37,8 +37,8 @@ pub(super) struct Cluster {
     /// The directory; must not exist yet, or be empty
     directory: PathBuf,
     /// The cluster's name; the directory's without it
-    #[arg(long, value_name = "NAME")]
-    cluster_name: Option<String>,
+    #[arg(long = "cluster-name", value_name = "NAME")]
+    name: Option<String>,
     #[command(flatten)]
     ports: Ports,
     /// Where everything durable is
@@ -128,7 +128,7 @@ impl Cluster {
         let options = CreateOptions {
             ports: self.ports.options(),
             directory: self.directory,
-            cluster_name: self.cluster_name,
+            cluster_name: self.name,
             servers: 0,
             store: self.store,
             scheduler: false,

@@ -62,7 +62,7 @@ impl Restart {
                 }
                 continue;
             }
-            restart(&target, &report, self.timeout.0).map_err(|error| stopped_at(error, &report.name, &restarted))?;
+            restart(&target, &report, self.timeout.0).map_err(|error| stopped_at(&error, &report.name, &restarted))?;
             output.note(&format!("  {:<15} restarted", report.name));
             restarted.push(report.name);
         }
@@ -75,7 +75,7 @@ impl Restart {
 }
 
 /// The roll ends where a component does not come back: what was not restarted yet goes on as before, and serves.
-fn stopped_at(error: anyhow::Error, name: &str, restarted: &[String]) -> anyhow::Error {
+fn stopped_at(error: &anyhow::Error, name: &str, restarted: &[String]) -> anyhow::Error {
     let exit = error
         .downcast_ref::<Failure>()
         .map_or(Exit::Failed, |failure| failure.exit);

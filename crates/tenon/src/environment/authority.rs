@@ -84,7 +84,7 @@ impl Authority {
             .with_context(|| format!("the certificate of {name} can't be signed"))?;
         Ok(Certificate {
             ca: self.certificate_pem.clone(),
-            certificate: certificate.pem(),
+            chain: certificate.pem(),
             private_key: key.serialize_pem(),
         })
     }
@@ -101,7 +101,7 @@ pub(crate) struct Certificate {
     /// The CA's certificate.
     pub(crate) ca: String,
     /// The component's certificate.
-    pub(crate) certificate: String,
+    chain: String,
     /// Its key.
     private_key: String,
 }
@@ -116,7 +116,7 @@ impl Certificate {
             .create(&directory)
             .with_context(|| format!("can't create {}", directory.display()))?;
         replace_private(&directory.join("key.pem"), &self.private_key)?;
-        replace_private(&directory.join("cert.pem"), &self.certificate)?;
+        replace_private(&directory.join("cert.pem"), &self.chain)?;
         replace_private(&directory.join("ca.pem"), &self.ca)
     }
 }

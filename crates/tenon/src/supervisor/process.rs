@@ -238,7 +238,7 @@ mod tests {
         let run = || {
             started(&program, directory.path())
                 .unwrap()
-                .ended_within(Duration::from_secs(60))
+                .ended_within(Duration::from_mins(1))
         };
 
         // This test's own binary takes `supervise` for the name of a test, and finds none.

@@ -21,7 +21,7 @@ fn a_wrong_command_line_is_refused() {
     insta::assert_snapshot!(message, @r"
     error: unrecognized subcommand 'strat'
 
-      tip: some similar subcommands exist: 'secret', 'status', 'restart', 'start'
+      tip: some similar subcommands exist: 'create', 'secret', 'status', 'restart', 'start'
 
     Usage: tenon [OPTIONS] <COMMAND>
 
@@ -52,7 +52,8 @@ fn programs_read_json() {
             "address",
             "control_address",
             "uptime_seconds",
-            "memory_bytes"
+            "memory_bytes",
+            "binary"
         ]
     );
     assert_eq!(server["ready"], false);
