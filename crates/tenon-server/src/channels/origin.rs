@@ -5,7 +5,14 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::FORWARDED;
-use tenon_model::{Network, address_of, address_of_forwarded, believed_forwarded, believed_forwarded_for};
+use tenon_model::{
+    CorrelationId, Network, address_of, address_of_forwarded, believed_forwarded, believed_forwarded_for,
+};
+
+use super::reply::CID_HEADER;
+
+/// Bytes of a correlation id that is taken over at most.
+const CID_BYTES_MAX: usize = 128;
 
 /// Where a connection comes from.
 #[derive(Debug, Clone)]
@@ -41,6 +48,14 @@ impl Origin {
             Self::Proxy(address, trusted) => forwarded(headers, trusted).unwrap_or(*address).to_string(),
             Self::Direct(address) => address.clone(),
         }
+    }
+
+    /// What the request is called already by whoever passed it on, so that its lines in their log and in ours have one id.
+    pub(super) fn cid(&self, headers: &HeaderMap) -> Option<CorrelationId> {
+        let given = headers.get(&CID_HEADER).filter(|_| self.is_trusted())?.to_str().ok()?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+        let is_id = (1..=CID_BYTES_MAX).contains(&given.len()) && given.bytes().all(is_plain);
+        is_id.then(|| CorrelationId::from_text(given))
     }
 }
 
@@ -78,6 +93,24 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         Origin::of(address.parse().unwrap(), &trusted).client(&map)
+    }
+
+    #[test]
+    fn a_correlation_id_is_taken_over_from_whom_is_believed() {
+        let cid = |origin: &Origin, given: &str| {
+            let headers = HeaderMap::from_iter([(CID_HEADER.clone(), given.parse().unwrap())]);
+            origin.cid(&headers).map(|cid| cid.to_string())
+        };
+        let trusted: Arc<[Network]> = ["10.0.0.0/8".parse().unwrap()].into();
+        let proxy = Origin::of("10.0.0.1".parse().unwrap(), &trusted);
+        let direct = Origin::of("192.0.2.9".parse().unwrap(), &trusted);
+        assert_eq!(cid(&Origin::Balancer, "f2d6-1.a:b_c").as_deref(), Some("f2d6-1.a:b_c"));
+        assert_eq!(cid(&proxy, "abc").as_deref(), Some("abc"));
+        assert_eq!(cid(&direct, "abc"), None);
+        for bad in ["", "a b", "a\"", &"x".repeat(129)] {
+            assert_eq!(cid(&proxy, bad), None, "{bad}");
+        }
+        assert_eq!(Origin::Balancer.cid(&HeaderMap::new()), None);
     }
 
     #[test]

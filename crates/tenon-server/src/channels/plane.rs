@@ -83,7 +83,8 @@ pub(super) struct Arrival {
 impl DataPlane {
     /// Answers a request.
     pub(super) async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Reply {
-        let cid = CorrelationId::generate(&*self.random);
+        let cid = origin.cid(request.headers());
+        let cid = cid.unwrap_or_else(|| CorrelationId::generate(&*self.random));
         let path = request.uri().path();
         if let Some(inner) = own_paths::name_of(path)
             && let Some(reply) = own_paths::answer(self, inner, request.method(), &cid)
