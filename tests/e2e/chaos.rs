@@ -13,8 +13,7 @@ fn every_request_is_answered_or_safely_retried_or_explicitly_unknown() {
         Act::Restart(Part::LoadBalancer),
         Act::Restart(Part::Server),
         Act::Deploy,
-        Act::RollBack,
-        Act::Apply,
+        Act::SwapCertificate,
     ];
     let number = u32::try_from(acts.len()).unwrap();
     let scenario = Scenario {

@@ -113,7 +113,7 @@ pub fn judge(seen: Seen, circumstances: Circumstances) -> Step {
             status,
             outcome: Outcome::Unknown,
             ..
-        } if !is_idempotent && back_died => Step::Ends(End::Unknown, format!("told so with {status}")),
+        } if back_died => unsure(format!("told so with {status}")),
         Seen::Answer { status, outcome, .. } => {
             Step::Ends(End::Failed, format!("answered {status}, outcome {outcome:?}"))
         }
@@ -201,7 +201,8 @@ mod tests {
             is_idempotent: true,
             ..died
         };
-        assert_ends(&answer(502, Outcome::Unknown), get, End::Failed);
+        assert_repeats(&answer(502, Outcome::Unknown), get);
+        assert_ends(&answer(502, Outcome::Unknown), GET, End::Failed);
     }
 
     #[test]
