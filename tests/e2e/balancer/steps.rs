@@ -158,11 +158,10 @@ pub(super) fn a_certificate_is_shown_at_once_and_outlives_its_secret(cluster: &C
     let port = cluster.port() + 1;
     let made = |_| generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let [one, other] = [1, 2].map(made);
-    let indented = |pem: &str| pem.lines().map(|line| format!("      {line}\n")).collect::<String>();
     let manifest = |name: &str| {
-        let pem = indented(&one.cert.pem());
+        let pem = one.cert.pem().trim_end().replace('\n', "\n      ");
         format!(
-            "balancer-certificate:\n  - name: shown\n    is_default: true\n    private_key: secret:{name}\n    certificate: |\n{pem}"
+            "balancer-certificate:\n  - name: shown\n    is_default: true\n    private_key: secret:{name}\n    certificate: |\n      {pem}\n"
         )
     };
     cluster.set_secret("its-key", &one.signing_key.serialize_pem());

@@ -123,7 +123,7 @@ async fn each_host_is_shown_its_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let (api, wild, filed) = (
         Pem::of(&["api.example.com"]),
-        Pem::of(&["*.example.com"]),
+        Pem::of(&["*.example.com", "elsewhere.test"]),
         Pem::of(&["files.test"]),
     );
     filed.write(directory.path());
@@ -154,7 +154,7 @@ async fn each_host_is_shown_its_certificate() {
     until_shown(&cluster, "files.test", &renewed).await;
     // What is no longer configured is no longer shown.
     put_in_force(&cluster, json!({}), &[("wild", inline(&wild, &[], true))]);
-    until_shown(&cluster, "b.example.com", &wild).await;
+    until_shown(&cluster, "elsewhere.test", &wild).await;
     assert_eq!(shown(&cluster, "files.test", &[renewed.der()]).await, None);
 }
 
