@@ -1,4 +1,4 @@
-//! `HAProxy`, nginx and traefik with the configuration in `deploy/`, whose addresses are replaced by those of the test.
+//! HAProxy, nginx and traefik with the configuration in `deploy/`, whose addresses are replaced by those of the test.
 //!
 //! Whatever goes wrong in here panics: it is the end of the test.
 #![expect(
@@ -21,7 +21,7 @@ use crate::harness::{Client, PATIENCE, send_signal, wait_for};
 /// A load balancer that is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `HAProxy` 2.6 of Debian 12.
+    /// HAProxy 2.6 of Debian 12.
     HaProxy,
     /// nginx 1.22 of Debian 12.
     Nginx,

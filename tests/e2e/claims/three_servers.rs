@@ -193,7 +193,7 @@ mod steps {
         });
         let tally = traffic.stop().remove("balancer").expect("there is one target");
         assert!(tally.failed.is_empty(), "{:?}", tally.failed);
-        // What the one client that sends POSTs had sent to the server that died.
-        assert!(tally.unknown <= 1, "{} POSTs are unknown", tally.unknown);
+        // What the one client that sends POSTs had sent to the server while that died, which takes a moment.
+        assert!(tally.unknown <= 3, "{} POSTs are unknown", tally.unknown);
     }
 }

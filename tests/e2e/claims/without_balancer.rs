@@ -79,9 +79,12 @@ mod steps {
         let scheduler = scheduler.to_string_lossy();
         cluster.tenon_ok(&["start", &scheduler]);
         wait_for("jobs run", PATIENCE, || (runs() >= 2).then_some(()));
-        assert_eq!(cluster.component("scheduler")["ready"], true);
-        // The other cluster is back.
+        // The other cluster is back; then it is gone again.
         cluster.tenon_ok(&["stop", &scheduler]);
         assert_eq!(cluster.component("scheduler")["state"], "stopped");
+        let before = runs();
+        cluster.tenon_ok(&["start", &scheduler]);
+        assert_eq!(cluster.component("scheduler")["ready"], true);
+        wait_for("jobs run again", PATIENCE, || (runs() > before).then_some(()));
     }
 }

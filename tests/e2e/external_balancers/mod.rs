@@ -1,4 +1,4 @@
-//! `HAProxy`, nginx and traefik as `deploy/` sets them up: in place of the load balancer, in front of it, in front of two clusters.
+//! HAProxy, nginx and traefik as `deploy/` sets them up: in place of the load balancer, in front of it, in front of two clusters.
 //!
 //! All on one pair of clusters, in the order of the list; the tests whose names begin with `claim` are those of the chapter on
 //! availability that this project comes from, by their numbers.

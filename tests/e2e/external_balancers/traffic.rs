@@ -13,6 +13,9 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 /// Longer than anything that a request may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often a client sends again what was not done.
+const REPEATS_MAX: u32 = 500;
+
 /// What a client waits between two requests.
 const PAUSE: Duration = Duration::from_millis(8);
 
@@ -21,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(8);
 pub(crate) struct Tally {
     /// Answered, by what the service says of where it runs.
     pub(crate) answered: BTreeMap<String, u64>,
+    /// Answered after the client had sent it again, because it was told that nothing was done.
+    pub(crate) repeated: u64,
     /// POSTs that were on their way to what died.
     pub(crate) unknown: u64,
     /// Anything else, in words.
@@ -100,11 +105,21 @@ impl Shared {
         let mut connection = None;
         while !self.stop.load(Ordering::SeqCst) {
             let id = format!("{name}-{}", self.next_id.fetch_add(1, Ordering::SeqCst));
-            let sent = exchange(&mut connection, port, method, path, &id);
+            let mut repeats = 0;
+            let sent = loop {
+                match exchange(&mut connection, port, method, path, &id) {
+                    Ok(answer) if answer.is_repeatable() && repeats < REPEATS_MAX => {
+                        repeats += 1;
+                        std::thread::sleep(PAUSE * 5);
+                    }
+                    other => break other,
+                }
+            };
             let mut tallies = self.tallies.lock().expect("no client panics");
             let tally = tallies.get_mut(name).expect("every target has a tally");
+            tally.repeated += u64::from(repeats > 0);
             match sent {
-                Ok(Answer { status: 200, body }) => match body.split_once(' ') {
+                Ok(Answer { status: 200, body, .. }) => match body.split_once(' ') {
                     Some((place, echoed)) if echoed.trim() == id => {
                         *tally.answered.entry(place.to_owned()).or_default() += 1;
                     }
@@ -113,6 +128,7 @@ impl Shared {
                 // A proxy can't know whether what it had sent was done, and doing it again could do it twice.
                 Ok(Answer { status: 502 | 504, .. }) if method == "POST" => tally.unknown += 1,
                 Ok(answer) => tally.failed.push(format!("{method} {id}: {answer:?}")),
+                Err(error) if method == "POST" && is_cut(&error) => tally.unknown += 1,
                 Err(error) => tally.failed.push(format!("{method} {id}: {error}")),
             }
             drop(tallies);
@@ -126,6 +142,23 @@ impl Shared {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
+    /// What `X-Tenon-Outcome` says; empty without one.
+    outcome: String,
+}
+
+impl Answer {
+    /// Whether it says that nothing was done with the request.
+    fn is_repeatable(&self) -> bool {
+        self.status == 503 && matches!(self.outcome.as_str(), "not-sent" | "not-run")
+    }
+}
+
+/// Whether a connection ended with a request on its way.
+fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn exchange(
@@ -139,12 +172,16 @@ fn exchange(
         Some(stream) => stream,
         None => connect_from(Ipv4Addr::LOCALHOST, port)?,
     };
-    let body = if method == "POST" { id } else { "" };
+    let body = if method == "POST" {
+        format!("\"{id}\"")
+    } else {
+        String::new()
+    };
     let length = body.len();
     let head = format!(
-        "{method} {path}?id={id} HTTP/1.1\r\nhost: test\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n"
+        "{method} {path}?id={id} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
-    stream.get_mut().write_all((head + body).as_bytes())?;
+    stream.get_mut().write_all((head + &body).as_bytes())?;
     let (answer, keeps) = read(&mut stream)?;
     *connection = keeps.then_some(stream);
     Ok(answer)
@@ -185,6 +222,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> io::Result<(Answer, bool)> {
     let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("no status line: {first:?}")))?;
     let (mut length, mut chunked, mut keeps) = (0, false, true);
+    let mut outcome = String::new();
     loop {
         let line = line(stream)?;
         let Some((name, value)) = line.split_once(':') else {
@@ -194,6 +232,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> io::Result<(Answer, bool)> {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().map_err(io::Error::other)?,
             "transfer-encoding" => chunked = true,
+            "x-tenon-outcome" => value.clone_into(&mut outcome),
             "connection" => keeps = !value.eq_ignore_ascii_case("close"),
             _ => {}
         }
@@ -215,7 +254,8 @@ fn read(stream: &mut BufReader<TcpStream>) -> io::Result<(Answer, bool)> {
         stream.read_exact(&mut body)?;
     }
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok((Answer { status, body }, keeps))
+    let answer = Answer { status, body, outcome };
+    Ok((answer, keeps))
 }
 
 fn line(stream: &mut impl BufRead) -> io::Result<String> {
