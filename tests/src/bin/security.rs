@@ -1,4 +1,4 @@
-//! `cargo xtask security`: what our load balancer, `HAProxy` and nginx do with ambiguous requests and with slow clients.
+//! `cargo xtask security`: what our load balancer, HAProxy and nginx do with ambiguous requests and with slow clients.
 
 use std::time::Duration;
 

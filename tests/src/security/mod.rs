@@ -1,4 +1,4 @@
-//! Requests that two readers could read differently, and clients that are slow on purpose: what our load balancer, `HAProxy` and
+//! Requests that two readers could read differently, and clients that are slow on purpose: what our load balancer, HAProxy and
 //! nginx do with them.
 //!
 //! Each load balancer stands in front of a [`Recorder`], which writes down what reaches a server and judges nothing. What one

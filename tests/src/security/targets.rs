@@ -149,13 +149,16 @@ fn folder() -> TempDir {
     TempDir::with_prefix("tenon-security-").unwrap_or_else(|error| panic!("no temporary directory: {error}"))
 }
 
-/// Our load balancer without a cluster, beside the binary under test.
+/// Our load balancer without a cluster: an example, which lies beside the binary under test.
 fn balance() -> PathBuf {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/examples/balance");
+    let named = std::env::var_os("TENON_BINARY").map(PathBuf::from);
+    let folder = named.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug"));
+    let balance = folder.join("examples/balance");
     assert!(
-        target.is_file(),
+        balance.is_file(),
         "{} is missing; 'cargo build --package tenon-balancer --examples' makes it",
-        target.display()
+        balance.display()
     );
-    target
+    balance
 }
