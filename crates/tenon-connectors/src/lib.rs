@@ -12,14 +12,17 @@
 //! 2. Add it to the list of [`connectors`]. Its library goes into this crate's `Cargo.toml`.
 //! 3. Let its tests run the suite that every outgoing connection must pass (`behavior.rs`), against the real other side.
 //!
-//! `tls.rs` has the client side of TLS. Nothing else is to be changed. Schema, validation, storage, API, manifests, CLI, the dashboard's form and the reference
-//! page follow from the config struct.
+//! `connection.rs` makes a connection of what a technology can do, `pool.rs` keeps the technology's connections for the next
+//! call, `tls.rs` has the client side of TLS. Nothing else is to be changed. Schema, validation, storage, API, manifests, CLI, the
+//! dashboard's form and the reference page follow from the config struct.
 
 #[cfg(test)]
 mod behavior;
+mod connection;
 mod connector;
 mod http_route;
 mod path;
+mod pool;
 mod rest;
 mod settings;
 mod sql;

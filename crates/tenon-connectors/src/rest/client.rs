@@ -1,8 +1,6 @@
-//! An HTTP/1.1 client of one origin with a pool of connections of its own. It sends a request once; retries after an answer
+//! An HTTP/1.1 client of one origin with a pool of connections. It sends a request once; retries after an answer
 //! and what a request means are its caller's business.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,12 +8,11 @@ use http::{Request, Response, request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 use super::connect::Dialer;
+use crate::pool::{NoSlot, Pool, Slot};
 
 /// How long a pooled connection may take to say that it is ready for the next request before it counts as dead.
 const READY_WAIT: Duration = Duration::from_millis(100);
@@ -36,7 +33,7 @@ pub(super) enum SendError {
 }
 
 /// How a client holds its connections.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub connections_max: u32,
     pub connect_timeout: Duration,
@@ -47,26 +44,22 @@ pub(super) struct Limits {
 /// The client. Its connections end when it is dropped.
 #[derive(Debug)]
 pub(super) struct Client {
-    shared: Arc<Shared>,
+    pool: Pool<Sender>,
     dialer: Dialer,
-    limits: Limits,
-    permits: Semaphore,
-    tasks: TaskTracker,
-    _stop: DropGuard,
+    connect_timeout: Duration,
+    response_limit_bytes: u64,
 }
 
-/// What the task that closes idle connections needs of the client.
-#[derive(Debug, Default)]
-struct Shared {
-    idle: Mutex<Vec<Idle>>,
-    in_use: AtomicUsize,
-    is_closed: AtomicBool,
-}
+/// A connection, as the requests on it see it.
+type Sender = SendRequest<Full<Bytes>>;
 
-#[derive(Debug)]
-struct Idle {
-    sender: SendRequest<Full<Bytes>>,
-    since: Instant,
+impl From<NoSlot> for SendError {
+    fn from(reason: NoSlot) -> Self {
+        match reason {
+            NoSlot::AllInUse(_) => Self::NotSent(reason.to_string()),
+            NoSlot::Closed => Self::Closed,
+        }
+    }
 }
 
 /// A request whose parts can be sent again.
@@ -79,17 +72,13 @@ pub(super) struct Outbound {
 impl Client {
     /// A client that has not connected yet. Must be called within a tokio runtime.
     pub(super) fn new(dialer: Dialer, limits: Limits) -> Self {
-        let stop = CancellationToken::new();
-        let shared = Arc::new(Shared::default());
-        let tasks = TaskTracker::new();
-        tasks.spawn(close_idle(Arc::clone(&shared), limits.idle_timeout, stop.clone()));
         Self {
-            shared,
+            pool: Pool::new(limits.connections_max, limits.idle_timeout, |sender: &Sender| {
+                !sender.is_closed()
+            }),
             dialer,
-            permits: Semaphore::new(limits.connections_max as usize),
-            limits,
-            tasks,
-            _stop: stop.drop_guard(),
+            connect_timeout: limits.connect_timeout,
+            response_limit_bytes: limits.response_limit_bytes,
         }
     }
 
@@ -98,8 +87,23 @@ impl Client {
     /// A pooled connection that turns out to be dead is replaced: always if nothing was sent on it, and once if the request
     /// is idempotent and nothing was answered.
     pub(super) async fn send(&self, outbound: &Outbound, deadline: Instant) -> Result<Response<Bytes>, SendError> {
-        let _in_use = self.take_permit(deadline).await?;
-        while let Some(sender) = self.take_idle().await {
+        let slot = self.pool.slot(deadline).await?;
+        let answer = self.send_on(&slot, outbound, deadline).await;
+        let (response, sender) = answer.map_err(|attempt| attempt.error)?;
+        slot.give_back(sender);
+        Ok(response)
+    }
+
+    async fn send_on(
+        &self,
+        slot: &Slot<Sender>,
+        outbound: &Outbound,
+        deadline: Instant,
+    ) -> Result<(Response<Bytes>, Sender), Attempt> {
+        while let Some((mut sender, _)) = slot.take_idle() {
+            if !matches!(timeout(READY_WAIT, sender.ready()).await, Ok(Ok(()))) {
+                continue;
+            }
             match self.exchange(sender, outbound, deadline).await {
                 Err(Attempt {
                     error: SendError::NotSent(_),
@@ -110,67 +114,33 @@ impl Client {
                     was_answered: false,
                 }) if outbound.head.method.is_idempotent() => {
                     // The server dropped its idle connections, or was restarted: the others are dead as well.
-                    self.shared.idle().clear();
+                    slot.drop_idle();
                 }
-                other => return other.map_err(|attempt| attempt.error),
+                other => return other,
             }
         }
-        let sender = self.connect(deadline).await?;
-        self.exchange(sender, outbound, deadline)
-            .await
-            .map_err(|attempt| attempt.error)
+        let sender = self.connect(deadline).await.map_err(Attempt::unanswered)?;
+        self.exchange(sender, outbound, deadline).await
     }
 
     /// Takes no more requests and closes the connections that are idle.
     pub(super) fn close(&self) {
-        self.shared.is_closed.store(true, Ordering::SeqCst);
-        self.permits.close();
-        self.shared.idle().clear();
-        self.tasks.close();
+        self.pool.close();
     }
 
-    /// Connections that exist, and those among them that are in use.
-    pub(super) fn connections(&self) -> (usize, usize) {
-        let in_use = self.shared.in_use.load(Ordering::SeqCst);
-        (in_use + self.shared.idle().len(), in_use)
+    /// Its connections, for people to read.
+    pub(super) fn status(&self) -> Map<String, Value> {
+        self.pool.status()
     }
 
-    async fn take_permit(&self, deadline: Instant) -> Result<InUse<'_>, SendError> {
-        let permit = timeout_at(deadline, self.permits.acquire()).await.map_err(|_| {
-            let max = self.limits.connections_max;
-            SendError::NotSent(format!(
-                "all {max} connections are in use, and none became free in time"
-            ))
-        })?;
-        let permit = permit.map_err(|_| SendError::Closed)?;
-        self.shared.in_use.fetch_add(1, Ordering::SeqCst);
-        Ok(InUse {
-            shared: &self.shared,
-            _permit: permit,
-        })
-    }
-
-    /// The connection that was used last among those that look alive.
-    async fn take_idle(&self) -> Option<SendRequest<Full<Bytes>>> {
-        loop {
-            let mut idle = self.shared.idle().pop()?;
-            if idle.since.elapsed() >= self.limits.idle_timeout || idle.sender.is_closed() {
-                continue;
-            }
-            if let Ok(Ok(())) = timeout(READY_WAIT, idle.sender.ready()).await {
-                return Some(idle.sender);
-            }
-        }
-    }
-
-    async fn connect(&self, deadline: Instant) -> Result<SendRequest<Full<Bytes>>, SendError> {
-        let by = deadline.min(Instant::now() + self.limits.connect_timeout);
+    async fn connect(&self, deadline: Instant) -> Result<Sender, SendError> {
+        let by = deadline.min(Instant::now() + self.connect_timeout);
         let stream = self.dialer.dial(by).await.map_err(SendError::NotSent)?;
         let (sender, connection) = http1::handshake(stream)
             .await
             .map_err(|error| SendError::NotSent(error.to_string()))?;
         // Ends when the sender is dropped; what fails in it is reported to the request that is on it.
-        self.tasks.spawn(async move {
+        self.pool.tasks.spawn(async move {
             let _ = connection.await;
         });
         Ok(sender)
@@ -178,10 +148,10 @@ impl Client {
 
     async fn exchange(
         &self,
-        mut sender: SendRequest<Full<Bytes>>,
+        mut sender: Sender,
         outbound: &Outbound,
         deadline: Instant,
-    ) -> Result<Response<Bytes>, Attempt> {
+    ) -> Result<(Response<Bytes>, Sender), Attempt> {
         let request = Request::from_parts(outbound.head.clone(), Full::new(outbound.body.clone()));
         let answer = timeout_at(deadline, sender.try_send_request(request)).await;
         let response = match answer {
@@ -200,39 +170,11 @@ impl Client {
                 });
             }
         };
-        let response = timeout_at(deadline, collect(response, self.limits.response_limit_bytes))
+        let response = timeout_at(deadline, collect(response, self.response_limit_bytes))
             .await
             .unwrap_or(Err(SendError::TimedOut))
             .map_err(Attempt::answered)?;
-        self.give_back(sender);
-        Ok(response)
-    }
-
-    fn give_back(&self, sender: SendRequest<Full<Bytes>>) {
-        if !sender.is_closed() && !self.shared.is_closed.load(Ordering::SeqCst) {
-            self.shared.idle().push(Idle {
-                sender,
-                since: Instant::now(),
-            });
-        }
-    }
-}
-
-impl Shared {
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts a connection as in use while a request is on it, also when the request is given up.
-struct InUse<'a> {
-    shared: &'a Shared,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Drop for InUse<'_> {
-    fn drop(&mut self) {
-        self.shared.in_use.fetch_sub(1, Ordering::SeqCst);
+        Ok((response, sender))
     }
 }
 
@@ -257,20 +199,6 @@ impl Attempt {
             was_answered: true,
         }
     }
-}
-
-async fn close_idle(shared: Arc<Shared>, idle_timeout: Duration, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval((idle_timeout / 2).max(Duration::from_millis(50)));
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if shared.is_closed.load(Ordering::SeqCst) {
-            return;
-        }
-        shared
-            .idle()
-            .retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < idle_timeout);
-    }
-    shared.is_closed.store(true, Ordering::SeqCst);
-    shared.idle().clear();
 }
 
 async fn collect(response: Response<Incoming>, limit_bytes: u64) -> Result<Response<Bytes>, SendError> {

@@ -22,6 +22,7 @@ use tenon_model::{Kind, KindConfig, ObjectName};
 use self::channel_config::RestChannel;
 use self::config::RestOutgoing;
 use self::outgoing::RestConnection;
+use crate::connection::Connection;
 use crate::connector::{ChannelBinding, Connector, ConnectorError, Outgoing, OutgoingContext, read_body};
 
 /// The connector of kinds `rest-channel` and `rest-outgoing`.
@@ -41,7 +42,8 @@ impl Connector for Rest {
         context: &OutgoingContext,
     ) -> Option<Result<Arc<dyn Outgoing>, ConnectorError>> {
         (kind == RestOutgoing::NAME).then(|| {
-            let connection = RestConnection::new(read_body(body)?, context)?;
+            let config: RestOutgoing = read_body(body)?;
+            let connection = Connection::new(config.enabled, RestConnection::new(config, context)?);
             Ok(Arc::new(connection) as Arc<dyn Outgoing>)
         })
     }

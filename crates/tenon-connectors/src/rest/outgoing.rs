@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -20,9 +18,8 @@ use super::client::{Client, Limits, Outbound, SendError};
 use super::config::{RestOutgoing, is_own_header};
 use super::connect::Dialer;
 use super::target::UrlTemplate;
-use crate::connector::{
-    ConnectorError, Credentials, Outgoing, OutgoingCall, OutgoingContext, OutgoingError, OutgoingReply,
-};
+use crate::connection::{Operations, earliest};
+use crate::connector::{ConnectorError, Credentials, OutgoingCall, OutgoingContext, OutgoingError, OutgoingReply};
 
 /// A live outgoing REST connection.
 #[derive(Debug)]
@@ -35,8 +32,6 @@ pub(super) struct RestConnection {
     credentials: HeaderMap,
     client: Client,
     random: Arc<dyn Random>,
-    calls: AtomicU64,
-    failures: AtomicU64,
 }
 
 /// What a call may say beside its body.
@@ -74,8 +69,6 @@ impl RestConnection {
             url,
             config,
             random: Arc::clone(&context.random),
-            calls: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
         })
     }
 
@@ -186,35 +179,12 @@ impl RestConnection {
             body: outbound.body.clone(),
         })
     }
-
-    /// Counts what came of a call.
-    fn counted<T>(&self, result: Result<T, OutgoingError>) -> Result<T, OutgoingError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if result.is_err() {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        }
-        result
-    }
 }
 
-#[async_trait]
-impl Outgoing for RestConnection {
-    async fn call(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
-        if !self.config.enabled {
-            return Err(OutgoingError::Unavailable(
-                "the connection is switched off (enabled)".to_owned(),
-            ));
-        }
-        if call.operation == "ping" {
-            let said = self.ping(call.deadline).await?;
-            return Ok(OutgoingReply {
-                result: Value::String(said),
-                body: Bytes::new(),
-            });
-        }
+impl Operations for RestConnection {
+    async fn run(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
         let (outbound, deadline) = self.outbound(call)?;
-        let response = self.counted(self.send(outbound, deadline).await)?;
-        Ok(reply(response))
+        Ok(reply(self.send(outbound, deadline).await?))
     }
 
     async fn ping(&self, deadline: Option<Instant>) -> Result<String, OutgoingError> {
@@ -230,7 +200,7 @@ impl Outgoing for RestConnection {
         };
         let deadline = earliest(self.config.timeout.0, deadline);
         let answer = self.client.send(&outbound, deadline).await;
-        let status = self.counted(answer.map_err(explain))?.status();
+        let status = answer.map_err(explain)?.status();
         let said = format!(
             "{method} {}{} was answered with {status}",
             self.url.origin.authority,
@@ -245,21 +215,14 @@ impl Outgoing for RestConnection {
         }
     }
 
-    async fn close(&self) {
+    fn close(&self) {
         self.client.close();
     }
 
-    fn status(&self) -> Value {
-        let (open, in_use) = self.client.connections();
-        json!({
-            "address": self.url.origin.authority,
-            "enabled": self.config.enabled,
-            "connections_max": self.config.pool_size,
-            "connections_open": open,
-            "connections_in_use": in_use,
-            "calls": self.calls.load(Ordering::Relaxed),
-            "failures": self.failures.load(Ordering::Relaxed),
-        })
+    fn status(&self) -> Map<String, Value> {
+        let mut status = self.client.status();
+        status.insert("address".to_owned(), self.url.origin.authority.as_str().into());
+        status
     }
 }
 
@@ -275,12 +238,6 @@ fn explain(error: SendError) -> OutgoingError {
         }
         SendError::BadAnswer(message) => OutgoingError::Failed(message),
     }
-}
-
-/// When this much time has passed, or at the caller's deadline if that is earlier.
-fn earliest(timeout: Duration, deadline: Option<Instant>) -> Instant {
-    let own = Instant::now() + timeout;
-    deadline.map_or(own, |deadline| deadline.min(own))
 }
 
 fn method_of(operation: &str) -> Result<Method, OutgoingError> {

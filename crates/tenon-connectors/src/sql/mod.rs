@@ -2,7 +2,6 @@
 
 mod config;
 mod outgoing;
-mod pool;
 mod postgres;
 mod sqlite;
 mod statement;
@@ -16,6 +15,7 @@ use tenon_model::{Kind, KindConfig, ObjectName};
 
 use self::config::SqlOutgoing;
 use self::outgoing::SqlConnection;
+use crate::connection::Connection;
 use crate::connector::{Connector, ConnectorError, Outgoing, OutgoingContext, read_body};
 
 /// The connector of kind `sql-outgoing`.
@@ -35,7 +35,8 @@ impl Connector for Sql {
         context: &OutgoingContext,
     ) -> Option<Result<Arc<dyn Outgoing>, ConnectorError>> {
         (kind == SqlOutgoing::NAME).then(|| {
-            let connection = SqlConnection::new(&read_body(body)?, context)?;
+            let config: SqlOutgoing = read_body(body)?;
+            let connection = Connection::new(config.enabled, SqlConnection::new(&config, context)?);
             Ok(Arc::new(connection) as Arc<dyn Outgoing>)
         })
     }

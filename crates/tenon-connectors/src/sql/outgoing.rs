@@ -1,9 +1,7 @@
 //! An outgoing SQL connection: operations, arguments and the shape of results.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -14,7 +12,8 @@ use super::config::{Database, SqlOutgoing};
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::statement::{Dialect, Numbered, first_word, number};
-use crate::connector::{ConnectorError, Outgoing, OutgoingCall, OutgoingContext, OutgoingError, OutgoingReply};
+use crate::connection::{Operations, earliest};
+use crate::connector::{ConnectorError, OutgoingCall, OutgoingContext, OutgoingError, OutgoingReply};
 
 /// Statements that would change what the next call on the same connection sees.
 const TRANSACTION_WORDS: [&str; 10] = [
@@ -33,12 +32,8 @@ const TRANSACTION_WORDS: [&str; 10] = [
 /// A live outgoing SQL connection.
 #[derive(Debug)]
 pub(super) struct SqlConnection {
-    enabled: bool,
     timeout: Duration,
-    connections_max: u32,
     engine: Engine,
-    calls: AtomicU64,
-    failures: AtomicU64,
 }
 
 /// The database behind a connection. Two are known, so this is no trait.
@@ -96,16 +91,14 @@ impl SqlConnection {
             Database::Sqlite(path) => Engine::Sqlite(Sqlite::new(path, config)),
         };
         Ok(Self {
-            enabled: config.enabled,
             timeout: config.timeout.0,
-            connections_max: config.pool_size,
             engine,
-            calls: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
         })
     }
+}
 
-    async fn run(&self, call: OutgoingCall) -> Result<Bytes, OutgoingError> {
+impl Operations for SqlConnection {
+    async fn run(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
         let operation = Operation::of(&call.operation)?;
         let arguments: Arguments = serde_json::from_value(call.arguments)
             .map_err(|error| OutgoingError::Invalid(format!("arguments of '{}': {error}", call.operation)))?;
@@ -116,39 +109,11 @@ impl SqlConnection {
             self.engine.dialect(),
         )?;
         let deadline = earliest(timeout, call.deadline);
-        let rows = match &self.engine {
-            Engine::Postgres(engine) => engine.run(query, deadline).await?,
-            Engine::Sqlite(engine) => engine.run(query, deadline).await?,
-        };
-        let result = operation.shape(rows)?;
-        Ok(Bytes::from(
-            serde_json::to_vec(&result).expect("a JSON value always serialises"),
-        ))
-    }
-}
-
-#[async_trait]
-impl Outgoing for SqlConnection {
-    async fn call(&self, call: OutgoingCall) -> Result<OutgoingReply, OutgoingError> {
-        if !self.enabled {
-            return Err(OutgoingError::Unavailable(
-                "the connection is switched off (enabled)".to_owned(),
-            ));
-        }
-        if call.operation == "ping" {
-            let said = self.ping(call.deadline).await?;
-            return Ok(OutgoingReply {
-                result: Value::String(said),
-                body: Bytes::new(),
-            });
-        }
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let result = self.run(call).await.inspect_err(|_| {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        });
+        let result = operation.shape(self.engine.run(query, deadline).await?)?;
+        let body = serde_json::to_vec(&result).expect("a JSON value always serialises");
         Ok(OutgoingReply {
             result: Value::Null,
-            body: result?,
+            body: Bytes::from(body),
         })
     }
 
@@ -160,10 +125,7 @@ impl Outgoing for SqlConnection {
             Engine::Sqlite(_) => ("SELECT sqlite_version(), count(*) FROM sqlite_schema", "SQLite"),
         };
         let query = Query::new(text, Map::new(), self.engine.dialect())?;
-        let rows = match &self.engine {
-            Engine::Postgres(engine) => engine.run(query, deadline).await?,
-            Engine::Sqlite(engine) => engine.run(query, deadline).await?,
-        };
+        let rows = self.engine.run(query, deadline).await?;
         let version = rows
             .rows
             .first()
@@ -173,31 +135,31 @@ impl Outgoing for SqlConnection {
         Ok(format!("{product} {version} answered"))
     }
 
-    async fn close(&self) {
+    fn close(&self) {
         match &self.engine {
             Engine::Postgres(engine) => engine.pool.close(),
             Engine::Sqlite(engine) => engine.pool.close(),
         }
     }
 
-    fn status(&self) -> Value {
-        let (address, (open, in_use)) = match &self.engine {
-            Engine::Postgres(engine) => (engine.address(), engine.pool.connections()),
-            Engine::Sqlite(engine) => (engine.address(), engine.pool.connections()),
+    fn status(&self) -> Map<String, Value> {
+        let (address, mut status) = match &self.engine {
+            Engine::Postgres(engine) => (engine.address(), engine.pool.status()),
+            Engine::Sqlite(engine) => (engine.address(), engine.pool.status()),
         };
-        json!({
-            "address": address,
-            "enabled": self.enabled,
-            "connections_max": self.connections_max,
-            "connections_open": open,
-            "connections_in_use": in_use,
-            "calls": self.calls.load(Ordering::Relaxed),
-            "failures": self.failures.load(Ordering::Relaxed),
-        })
+        status.insert("address".to_owned(), address.into());
+        status
     }
 }
 
 impl Engine {
+    async fn run(&self, query: Query, deadline: Instant) -> Result<RowSet, OutgoingError> {
+        match self {
+            Self::Postgres(engine) => engine.run(query, deadline).await,
+            Self::Sqlite(engine) => engine.run(query, deadline).await,
+        }
+    }
+
     fn dialect(&self) -> Dialect {
         match self {
             Self::Postgres(_) => Dialect::Postgres,
@@ -302,10 +264,4 @@ impl Operation {
             Self::Execute => Ok(json!({"rows_affected": rows_affected, "rows": rows.collect::<Value>()})),
         }
     }
-}
-
-/// When this much time has passed, or at the caller's deadline if that is earlier.
-fn earliest(timeout: Duration, deadline: Option<Instant>) -> Instant {
-    let own = Instant::now() + timeout;
-    deadline.map_or(own, |deadline| deadline.min(own))
 }

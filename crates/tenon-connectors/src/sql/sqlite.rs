@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::config::SqlOutgoing;
 use super::outgoing::{Query, ResultLimits, RowSet};
-use super::pool::{Pool, Slot};
 use crate::connector::OutgoingError;
+use crate::pool::{Pool, Slot};
 
 /// The longest time that a lock is waited for, whatever the deadline.
 const LOCK_WAIT_MAX: Duration = Duration::from_hours(1);
@@ -33,7 +33,7 @@ impl Sqlite {
         Self {
             path,
             limits: ResultLimits::of(config),
-            pool: Pool::new(config.pool_size, config.idle_timeout.0),
+            pool: Pool::new(config.pool_size, config.idle_timeout.0, |_| true),
         }
     }
 

@@ -23,8 +23,8 @@ use self::encode::Param;
 use self::tls::MakeTls;
 use super::config::SqlOutgoing;
 use super::outgoing::{Query, ResultLimits, RowSet};
-use super::pool::{Pool, Slot};
 use crate::connector::{ConnectorError, OutgoingContext, OutgoingError};
+use crate::pool::{Pool, Slot};
 use crate::tls::client_config;
 
 /// A connection that was idle for longer is asked whether it lives before it is used.
@@ -86,7 +86,9 @@ impl Postgres {
             tls,
             connect_timeout: config.connect_timeout.0,
             limits: ResultLimits::of(config),
-            pool: Pool::new(config.pool_size, config.idle_timeout.0),
+            pool: Pool::new(config.pool_size, config.idle_timeout.0, |session: &Session| {
+                !session.client.is_closed()
+            }),
         })
     }
 
@@ -125,7 +127,7 @@ impl Postgres {
                 ))
             });
         if !matches!(result, Err(OutgoingError::Unavailable(_) | OutgoingError::Timeout(_)))
-            && let Some(session) = job.session.take().filter(|session| !session.client.is_closed())
+            && let Some(session) = job.session.take()
         {
             slot.give_back(session);
         }
@@ -135,9 +137,6 @@ impl Postgres {
     /// A connection that lives: an idle one, checked when it was idle for long, or a new one.
     async fn session(&self, slot: &Slot<Session>, deadline: Instant) -> Result<Session, OutgoingError> {
         while let Some((session, idle_for)) = slot.take_idle() {
-            if session.client.is_closed() {
-                continue;
-            }
             if idle_for < CHECK_AFTER {
                 return Ok(session);
             }
