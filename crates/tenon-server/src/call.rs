@@ -124,6 +124,38 @@ pub struct ServiceCall {
     pub idempotent: bool,
 }
 
+impl ServiceCall {
+    /// A call that comes by no channel and begins nothing but itself; it has no payload yet.
+    pub fn new(cid: CorrelationId, service: impl Into<String>, source: CallSource, deadline: Instant) -> Self {
+        Self {
+            cid,
+            service: service.into(),
+            source,
+            caller: None,
+            http: None,
+            data_format: "json",
+            merged_params: Map::new(),
+            message_wins: false,
+            body: Bytes::new(),
+            body_is_json: false,
+            body_stream: None,
+            deadline,
+            deployment: None,
+            depth: 0,
+            idempotent: false,
+        }
+    }
+
+    /// The call with a payload: valid JSON, or anything else, which services get as it is.
+    #[must_use]
+    pub fn with_payload(mut self, body: Bytes, is_json: bool) -> Self {
+        self.data_format = if is_json || body.is_empty() { "json" } else { "" };
+        self.body_is_json = is_json && !body.is_empty();
+        self.body = body;
+        self
+    }
+}
+
 /// What a service answered.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceAnswer {

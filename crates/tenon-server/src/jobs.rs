@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Map;
 use tenon_model::{CorrelationId, InstanceId, Random};
 use tenon_protocol::control::RunOutcome;
 use tenon_store::{ClaimedRun, Event, Events, FinishedRun, Store, StoreError};
@@ -160,23 +159,9 @@ impl RunExecutor {
     }
 
     fn call_of(run: &ClaimedRun, body: Bytes, cid: &CorrelationId) -> ServiceCall {
-        ServiceCall {
-            cid: cid.clone(),
-            service: run.service.clone(),
-            source: CallSource::Job(run.job.clone(), run.id),
-            http: None,
-            caller: None,
-            data_format: "json",
-            merged_params: Map::new(),
-            message_wins: false,
-            body_is_json: !body.is_empty(),
-            body_stream: None,
-            body,
-            deadline: Instant::now() + Duration::from_millis(run.timeout_ms),
-            deployment: None,
-            depth: 0,
-            idempotent: false,
-        }
+        let source = CallSource::Job(run.job.clone(), run.id);
+        let deadline = Instant::now() + Duration::from_millis(run.timeout_ms);
+        ServiceCall::new(cid.clone(), &run.service, source, deadline).with_payload(body, true)
     }
 
     /// Keeps the claims of runs in hand, and ends those that are no longer ours.

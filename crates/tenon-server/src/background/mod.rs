@@ -11,7 +11,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Map;
 use tenon_model::{Clock, CorrelationId, InstanceId};
 use tenon_store::{
     BackgroundClaim, BackgroundClaimer, BackgroundOutcome, ClaimedBackground, Event, Events, NewBackground, Store,
@@ -228,27 +227,11 @@ impl Background {
             let error = format!("{} servers died while they made it, or let it go", call.lost);
             return Ended::failed(error);
         }
-        let service_call = ServiceCall {
-            cid: CorrelationId::from_text(call.cid.clone()),
-            service: call.service.clone(),
-            source: CallSource::Background(step.kind, step.by.clone()),
-            http: None,
-            caller: None,
-            data_format: if step.is_json || call.payload.is_empty() {
-                "json"
-            } else {
-                ""
-            },
-            merged_params: Map::new(),
-            message_wins: false,
-            body_is_json: step.is_json,
-            body_stream: None,
-            body: call.payload.clone(),
-            deadline: Instant::now() + Duration::from_millis(step.timeout_ms),
-            deployment: None,
-            depth: 0,
-            idempotent: false,
-        };
+        let cid = CorrelationId::from_text(call.cid.clone());
+        let source = CallSource::Background(step.kind, step.by.clone());
+        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        let service_call =
+            ServiceCall::new(cid, &call.service, source, deadline).with_payload(call.payload.clone(), step.is_json);
         Ended::of(self.parts.invoker.invoke(service_call).await)
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tenon_model::{CorrelationId, Problem, Role};
 use tenon_protocol::control::{
     GetService, InvokeReply, InvokeService, ListServices, Page, RelayInvoke, RelayReply, ServiceSummary,
@@ -64,27 +64,10 @@ async fn invoke(call: ApiCall<InvokeService>) -> Result<InvokeReply, Problem> {
         payload => Bytes::from(payload.to_string()),
     };
     let started = Instant::now();
-    let result = call
-        .api
-        .invoker
-        .invoke(ServiceCall {
-            cid: call.cid.clone(),
-            service: call.params.name.clone(),
-            source: CallSource::Control(call.caller.name),
-            http: None,
-            caller: None,
-            data_format: "json",
-            merged_params: Map::new(),
-            message_wins: false,
-            body_is_json: !body.is_empty(),
-            body_stream: None,
-            body,
-            deadline: tokio::time::Instant::now() + asked.min(INVOKE_MAX),
-            deployment: None,
-            depth: 0,
-            idempotent: false,
-        })
-        .await;
+    let source = CallSource::Control(call.caller.name);
+    let deadline = tokio::time::Instant::now() + asked.min(INVOKE_MAX);
+    let invoked = ServiceCall::new(call.cid.clone(), &call.params.name, source, deadline).with_payload(body, true);
+    let result = call.api.invoker.invoke(invoked).await;
     let answer = result.map_err(|error| invoke_problem(&call.params.name, &error))?;
     let payload = if answer.body_is_json {
         serde_json::from_slice(&answer.body).ok()
@@ -124,27 +107,14 @@ async fn relay(call: ApiCall<RelayInvoke>) -> Result<RelayReply, Problem> {
         .decode(&asked.body)
         .map_err(|_| Problem::new(400, "invalid-body", "the payload is not in base64"))?;
     let timeout = Duration::from_millis(asked.timeout_ms).min(INVOKE_MAX);
-    let result = call
-        .api
-        .invoker
-        .invoke(ServiceCall {
-            cid: CorrelationId::from_text(asked.cid.clone()),
-            service: call.params.name.clone(),
-            source: CallSource::Service(asked.by.clone()),
-            http: None,
-            caller: None,
-            data_format: if asked.is_json || body.is_empty() { "json" } else { "" },
-            merged_params: Map::new(),
-            message_wins: false,
-            body_is_json: asked.is_json,
-            body_stream: None,
-            body: body.into(),
-            deadline: tokio::time::Instant::now() + timeout,
-            deployment: None,
-            depth: asked.depth,
-            idempotent: false,
-        })
-        .await;
+    let cid = CorrelationId::from_text(asked.cid.clone());
+    let source = CallSource::Service(asked.by.clone());
+    let deadline = tokio::time::Instant::now() + timeout;
+    let invoked = ServiceCall {
+        depth: asked.depth,
+        ..ServiceCall::new(cid, &call.params.name, source, deadline).with_payload(body.into(), asked.is_json)
+    };
+    let result = call.api.invoker.invoke(invoked).await;
     Ok(match result {
         Ok(answer) => RelayReply {
             status: answer.status,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::peers::Relayed;
@@ -21,26 +21,11 @@ impl Host {
         if service == call.service && text(&call.request, "server").is_none() {
             return Err(HostFailure::bad_request("a service can't invoke itself"));
         }
+        let source = CallSource::Service(call.service);
         let invoked = ServiceCall {
-            cid: call.cid,
-            service,
-            source: CallSource::Service(call.service),
-            http: None,
-            caller: None,
-            data_format: if call.body_is_json || call.body.is_empty() {
-                "json"
-            } else {
-                ""
-            },
-            merged_params: Map::new(),
-            message_wins: false,
-            body_is_json: call.body_is_json,
-            body_stream: None,
-            body: call.body,
-            deadline,
             deployment: call.deployment,
             depth: call.depth + 1,
-            idempotent: false,
+            ..ServiceCall::new(call.cid, service, source, deadline).with_payload(call.body, call.body_is_json)
         };
         let answer = self.invoker.invoke(invoked).await?;
         Ok(HostReturn {
