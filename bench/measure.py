@@ -13,6 +13,7 @@ import signal
 import statistics
 import subprocess
 import time
+import typing
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -75,7 +76,7 @@ class Processes:
         self.running.append(process)
         return process.pid
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> typing.Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,9 @@ pub(crate) struct Options {
     /// How often each target is measured.
     #[arg(long)]
     rounds: Option<u32>,
+    /// More for the scenario's program, such as `-- --rows c32`; its `--help` says what there is.
+    #[arg(last = true)]
+    arguments: Vec<String>,
 }
 
 const SCENARIOS: [&str; 6] = ["balancer", "channels", "deploy", "rest", "services", "start"];
@@ -59,6 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         if let Some(rounds) = options.rounds {
             program.args(["--rounds", &rounds.to_string()]);
         }
+        program.args(&options.arguments);
         run::run(&mut program)?;
     }
     say("\nTrust CPU per request and ratios within one table; rates and latencies follow what else the machine does.");
