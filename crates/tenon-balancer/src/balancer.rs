@@ -66,6 +66,11 @@ impl Handle {
         Status::of(self)
     }
 
+    /// Wakes when there are other servers, when one is in another state, and when a configuration comes into force.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.directory.changes()
+    }
+
     /// Requests that wait for their turn, or for room at a server, now.
     pub(crate) fn queued(&self) -> usize {
         let room = self.shared.directory.room();

@@ -51,7 +51,7 @@ impl Drain {
         if state != OperatorState::In && !self.force {
             refuse_the_last(&cluster, &environment, &self.name)?;
         }
-        let changed = state::set(&cluster, &self.name, state)?;
+        let change = state::set(&cluster, &self.name, state)?;
         let left = match &self.timeout {
             Some(timeout) => Some(until_finished(&environment, &server, timeout.0)?),
             None => None,
@@ -59,7 +59,8 @@ impl Drain {
         let output = global.output();
         if output.is_json() {
             output.json(&json!({
-                "server": self.name, "state": state, "changed": changed, "in_flight": left,
+                "server": self.name, "state": state, "changed": change.is_news,
+                "load_balancers_unheard": change.unheard, "in_flight": left,
             }))?;
         } else {
             let name = &self.name;
@@ -67,6 +68,9 @@ impl Drain {
                 OperatorState::In => format!("{name} gets requests again"),
                 _ => format!("{name} gets nothing new; take it back with `tenon server drain {name} --back`"),
             })?;
+            for balancer in &change.unheard {
+                output.text(&format!("{balancer} has not said yet that it goes by that"))?;
+            }
         }
         match left {
             Some(left) if left > 0 => fail!(

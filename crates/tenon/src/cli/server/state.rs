@@ -1,10 +1,14 @@
 //! What an operator says of a server: kept in the object `balancer/main`, which load balancers and the servers themselves go by.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use tenon_balancer::OperatorState;
-use tenon_model::ObjectName;
-use tenon_protocol::control::{GetObject, Nothing, ObjectPath, ObjectWrite, PutObject, WriteParams};
+use tenon_model::{ObjectName, Revision};
+use tenon_protocol::control::{
+    GetObject, ListBalancers, NoParams, Nothing, ObjectPath, ObjectWrite, PutObject, WriteParams,
+};
 
 use super::super::control::{Cluster, WAIT_MS, problem_failure};
 
@@ -14,16 +18,58 @@ const NAME: &str = "main";
 /// How often somebody else may write the object in between.
 const TRIES: u32 = 20;
 
-/// Says how a server is to be treated, and waits until every server knows. Whether that was news.
-pub(super) fn set(cluster: &Cluster, server: &str, state: OperatorState) -> anyhow::Result<bool> {
-    edit(cluster, |servers| with_state(servers, server, state))
+/// A load balancer says how it is once a second; one that was silent for longer is gone.
+const SILENT_MS: u64 = 3_000;
+
+/// How long load balancers may take to hear of a change.
+const HEARD_WAIT: Duration = Duration::from_secs(3);
+
+/// How often to look whether they have.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Whether it was news.
+    pub(super) is_news: bool,
+    /// Load balancers that have not said that they go by it, by name.
+    pub(super) unheard: Vec<String>,
+}
+
+/// Says how a server is to be treated, and waits until every server and load balancer knows.
+pub(super) fn set(cluster: &Cluster, server: &str, state: OperatorState) -> anyhow::Result<Change> {
+    let revision = edit(cluster, |servers| with_state(servers, server, state))?;
+    Ok(Change {
+        is_news: revision.is_some(),
+        unheard: match revision {
+            Some(revision) => until_heard(cluster, revision)?,
+            None => Vec::new(),
+        },
+    })
 }
 
 /// Forgets everything that was said of a server, its weight too.
-pub(super) fn forget(cluster: &Cluster, server: &str) -> anyhow::Result<bool> {
+pub(super) fn forget(cluster: &Cluster, server: &str) -> anyhow::Result<()> {
     edit(cluster, |servers| {
         servers.retain(|entry| entry["name"] != server);
-    })
+    })?;
+    Ok(())
+}
+
+/// Waits until the load balancers go by a revision; the names of those that have not said so in time.
+fn until_heard(cluster: &Cluster, revision: Revision) -> anyhow::Result<Vec<String>> {
+    let deadline = Instant::now() + HEARD_WAIT;
+    loop {
+        let balancers = cluster.call::<ListBalancers>(&NoParams {}, &Nothing {})?.items;
+        let behind = balancers
+            .into_iter()
+            .filter(|balancer| balancer.age_ms < SILENT_MS && balancer.report.revision < revision);
+        let unheard: Vec<String> = behind.map(|balancer| balancer.report.name).collect();
+        if unheard.is_empty() || Instant::now() >= deadline {
+            return Ok(unheard);
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// The servers that were taken out, by name.
@@ -54,8 +100,9 @@ fn with_state(servers: &mut Vec<Value>, server: &str, state: OperatorState) {
     servers.retain(|entry| !(entry["name"] == server && entry["state"] == "in" && weight_is_usual(entry)));
 }
 
-/// Changes the list of servers of the object, again if somebody else wrote it meanwhile. Whether anything changed.
-fn edit(cluster: &Cluster, change: impl Fn(&mut Vec<Value>)) -> anyhow::Result<bool> {
+/// Changes the list of servers of the object, again if somebody else wrote it meanwhile. The revision since which the change holds;
+/// none if there was nothing to change.
+fn edit(cluster: &Cluster, change: impl Fn(&mut Vec<Value>)) -> anyhow::Result<Option<Revision>> {
     let mut refused = None;
     for _ in 0..TRIES {
         let (version, mut body) = read(cluster)?;
@@ -67,7 +114,7 @@ fn edit(cluster: &Cluster, change: impl Fn(&mut Vec<Value>)) -> anyhow::Result<b
         let mut servers = before.clone();
         change(&mut servers);
         if servers == before {
-            return Ok(false);
+            return Ok(None);
         }
         body.insert("servers".to_owned(), Value::Array(servers));
         let params = WriteParams {
@@ -80,7 +127,7 @@ fn edit(cluster: &Cluster, change: impl Fn(&mut Vec<Value>)) -> anyhow::Result<b
             body: Value::Object(body),
         };
         match cluster.try_call::<PutObject>(&params, &write)? {
-            Ok(_) => return Ok(true),
+            Ok(reply) => return Ok(Some(reply.revision)),
             Err(problem) if problem.status == 412 => refused = Some(problem),
             Err(problem) => return Err(problem_failure(&problem).into()),
         }
