@@ -60,6 +60,8 @@ pub(crate) struct SupervisorSettings {
     pub(crate) restart_delay_min: DurationText,
     /// How long to wait at most.
     pub(crate) restart_delay_max: DurationText,
+    /// How long to wait at most if it had been ready: it can start, and clients wait for it.
+    pub(crate) restart_delay_ready_max: DurationText,
     /// A component that ran for so long begins at the shortest delay again.
     pub(crate) restart_reset: DurationText,
 }
@@ -71,6 +73,7 @@ impl Default for SupervisorSettings {
             stop_timeout: DurationText::from_secs(30),
             restart_delay_min: DurationText::from_millis(100),
             restart_delay_max: DurationText::from_secs(10),
+            restart_delay_ready_max: DurationText::from_secs(1),
             restart_reset: DurationText::from_secs(30),
         }
     }

@@ -138,7 +138,7 @@ impl Component {
                     "{name} can't be started"
                 );
                 self.health.reason = format!("{error:#}");
-                self.wait_to_restart(&environment.settings().supervisor);
+                self.wait_to_restart(&environment.settings().supervisor, false);
                 None
             }
         }
@@ -268,7 +268,7 @@ impl Component {
         }
         let name = self.settings.name.clone();
         self.link = None;
-        let reason = std::mem::take(&mut self.health).reason;
+        let health = std::mem::take(&mut self.health);
         match std::mem::replace(&mut self.phase, Phase::Down) {
             Phase::Stopping { .. } => {
                 tracing::info!(component = name, "{name} has stopped ({how})");
@@ -283,11 +283,11 @@ impl Component {
                 if since.elapsed() >= limits.restart_reset.0 {
                     self.failures = 0;
                 }
-                self.wait_to_restart(limits);
-                self.health.reason = if reason.is_empty() {
+                self.wait_to_restart(limits, health.was_ready);
+                self.health.reason = if health.reason.is_empty() {
                     format!("it {how}")
                 } else {
-                    format!("it {how}; {reason}")
+                    format!("it {how}; {}", health.reason)
                 };
                 tracing::error!(component = name, "{name} {how} and is started again");
             }
@@ -295,13 +295,8 @@ impl Component {
         }
     }
 
-    fn wait_to_restart(&mut self, limits: &SupervisorSettings) {
-        let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let delay = limits
-            .restart_delay_min
-            .0
-            .saturating_mul(factor)
-            .min(limits.restart_delay_max.0);
+    fn wait_to_restart(&mut self, limits: &SupervisorSettings, was_ready: bool) {
+        let delay = restart_delay(limits, self.failures, was_ready);
         self.failures = (self.failures + 1).min(30);
         self.phase = Phase::Waiting {
             until: Instant::now() + delay,
@@ -344,6 +339,31 @@ impl Component {
     }
 }
 
+/// How long a component waits that died after this many others of its deaths.
+fn restart_delay(limits: &SupervisorSettings, failures: u32, was_ready: bool) -> Duration {
+    let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+    let delay_max = if was_ready {
+        limits.restart_delay_ready_max
+    } else {
+        limits.restart_delay_max
+    };
+    limits.restart_delay_min.0.saturating_mul(factor).min(delay_max.0)
+}
+
 fn local_address(socket: &OwnedFd) -> Option<SocketAddr> {
     rustix::net::getsockname(socket).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dies_again_and_again_waits_longer_but_not_for_long_if_it_had_been_ready() {
+        let limits = SupervisorSettings::default();
+        let delays =
+            |was_ready| [0, 1, 3, 4, 30].map(|failures| restart_delay(&limits, failures, was_ready).as_millis());
+        assert_eq!(delays(false), [100, 200, 800, 1_600, 10_000]);
+        assert_eq!(delays(true), [100, 200, 800, 1_000, 1_000]);
+    }
 }
