@@ -29,7 +29,7 @@ fn every_request_is_answered_or_safely_retried_or_explicitly_unknown() {
         rate: 40,
         seed: 1,
     };
-    let outcome = run(&scenario, pace, &|| false).unwrap();
+    let outcome = run(&scenario, pace, &|| false, None).unwrap();
     println!("{outcome:#?}");
     assert!(outcome.undone.is_empty(), "see above");
     assert_eq!(outcome.acts, number);

@@ -1,6 +1,7 @@
 //! `cargo xtask chaos`: scenarios of failures and changes under load, and a table of how every request ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ struct Options {
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// Where a line for every request, what was done when, and the cluster's logs are left, in a folder for each scenario.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Lists the scenarios and does nothing.
     #[arg(long)]
     list: bool,
@@ -78,7 +82,9 @@ fn run_all(options: &Options) -> anyhow::Result<()> {
         if interrupted.is_cancelled() {
             break;
         }
-        let ran = catch_unwind(AssertUnwindSafe(|| run(scenario, pace, &|| interrupted.is_cancelled())));
+        let kept = options.keep.as_ref().map(|folder| folder.join(&scenario.name));
+        let is_over = || interrupted.is_cancelled();
+        let ran = catch_unwind(AssertUnwindSafe(|| run(scenario, pace, &is_over, kept.as_deref())));
         match ran {
             Ok(Ok(outcome)) => {
                 tell(&show(&outcome));

@@ -6,6 +6,7 @@
 mod act;
 mod certificate;
 mod disk;
+mod keep;
 mod part;
 pub mod report;
 mod run;

@@ -1,12 +1,14 @@
 //! One scenario from beginning to end.
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::act::Act;
+use super::keep::keep;
 use super::scenario::Scenario;
 use super::subject::{PATH, Subject};
 use crate::load::{Counts, End, Ledger, Load, Plan};
@@ -56,8 +58,23 @@ impl Outcome {
     }
 }
 
-/// Runs a scenario; `is_over` ends it early.
-pub fn run(scenario: &Scenario, pace: Pace, is_over: &dyn Fn() -> bool) -> anyhow::Result<Outcome> {
+/// Something that was done, or tried.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) act: Act,
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+    /// Why it could not be done.
+    pub(super) error: Option<String>,
+}
+
+/// Runs a scenario; `is_over` ends it early. Every request, what was done and the cluster's logs are left in the folder `kept`.
+pub fn run(
+    scenario: &Scenario,
+    pace: Pace,
+    is_over: &dyn Fn() -> bool,
+    kept: Option<&Path>,
+) -> anyhow::Result<Outcome> {
     let mut subject = Subject::start(scenario)?;
     let load = Load::start(Plan {
         https_port: Some(subject.https_port()),
@@ -70,7 +87,7 @@ pub fn run(scenario: &Scenario, pace: Pace, is_over: &dyn Fn() -> bool) -> anyho
     let before = Instant::now();
     std::thread::sleep(pace.calm);
     let during = Instant::now();
-    let (acts, undone) = act(scenario, pace, &mut subject, &load, is_over);
+    let done = act(scenario, pace, &mut subject, &load, is_over);
     let after = Instant::now();
     std::thread::sleep(pace.calm);
     let end = Instant::now();
@@ -81,10 +98,15 @@ pub fn run(scenario: &Scenario, pace: Pace, is_over: &dyn Fn() -> bool) -> anyho
     let (wrong, duplicates) = ledger.check_record(&subject.recorded());
     let mut reasons = reasons(&ledger);
     reasons.extend(wrong.iter().map(|(id, why)| format!("request {id}: {why}")));
+    if let Some(folder) = kept {
+        keep(folder, &subject, &ledger, &done)?;
+    }
+    let errors = |done: &Done| Some(format!("{:?}: {}", done.act, done.error.as_ref()?));
+    let undone: Vec<String> = done.iter().filter_map(errors).collect();
     let windows = [before..during, during..after, after..end];
     Ok(Outcome {
         name: scenario.name.clone(),
-        acts,
+        acts: u32::try_from(done.len() - undone.len())?,
         undone,
         counts: ledger.counts(),
         duplicates,
@@ -94,16 +116,10 @@ pub fn run(scenario: &Scenario, pace: Pace, is_over: &dyn Fn() -> bool) -> anyho
 }
 
 /// Does things until time is over, each of them at least once if they are done in turn.
-fn act(
-    scenario: &Scenario,
-    pace: Pace,
-    subject: &mut Subject,
-    load: &Load,
-    is_over: &dyn Fn() -> bool,
-) -> (u32, Vec<String>) {
+fn act(scenario: &Scenario, pace: Pace, subject: &mut Subject, load: &Load, is_over: &dyn Fn() -> bool) -> Vec<Done> {
     let mut chance = StdRng::seed_from_u64(pace.seed);
     let started = Instant::now();
-    let (mut acts, mut undone) = (0, Vec::new());
+    let mut done = Vec::new();
     for number in 0.. {
         let is_through = scenario.is_random || number >= scenario.acts.len();
         if is_over() || (is_through && started.elapsed() >= pace.during) {
@@ -115,13 +131,17 @@ fn act(
             number % scenario.acts.len()
         };
         let act: Act = scenario.acts[index];
-        match act.run(subject, load.weather()) {
-            Ok(()) => acts += 1,
-            Err(error) => undone.push(format!("{act:?}: {error:#}")),
-        }
+        let from = Instant::now();
+        let ended = act.run(subject, load.weather());
+        done.push(Done {
+            act,
+            from,
+            to: Instant::now(),
+            error: ended.err().map(|error| format!("{error:#}")),
+        });
         std::thread::sleep(Duration::from_millis(chance.random_range(PAUSE_MILLIS)));
     }
-    (acts, undone)
+    done
 }
 
 fn reasons(ledger: &Ledger) -> Vec<String> {

@@ -238,6 +238,14 @@ impl Cluster {
         std::fs::read_to_string(file).unwrap_or_default()
     }
 
+    /// The files that all components log to.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let files = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = files(self.path());
+        let logs = folders.flat_map(|folder| files(folder.path().join("logs")));
+        logs.map(|log| log.path()).collect()
+    }
+
     /// A file beside the environment, for the test's own use.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -256,18 +264,11 @@ impl Cluster {
     }
 
     fn print_logs(&self) {
-        let folders = std::fs::read_dir(self.path()).into_iter().flatten().flatten();
-        let logs = folders.flat_map(|folder| {
-            std::fs::read_dir(folder.path().join("logs"))
-                .into_iter()
-                .flatten()
-                .flatten()
-        });
-        for log in logs {
-            let content = std::fs::read_to_string(log.path()).unwrap_or_default();
+        for log in self.logs() {
+            let content = std::fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<&str> = content.lines().collect();
             let tail = lines[lines.len().saturating_sub(60)..].join("\n");
-            println!("--- {}\n{tail}", log.path().display());
+            println!("--- {}\n{tail}", log.display());
         }
     }
 }
