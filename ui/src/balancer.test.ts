@@ -44,6 +44,8 @@ describe("certificates", () => {
     expect(certificateLevel(certificate({ not_after: "2026-11-22T00:00:00Z" }), NOW)).toBe("down");
     expect(certificateLevel(certificate({ problem: "the file can't be read" }), NOW)).toBe("down");
     expect(certificateLevel(certificate({}), NOW)).toBe("ok");
+    const ordered = { not_after: "2026-12-22T00:00:00Z", next_order: "2026-11-24T00:00:00Z" };
+    expect(certificateLevel(certificate(ordered), NOW)).toBe("ok");
   });
 });
 

@@ -47,7 +47,8 @@ export function daysLeft(certificate: Pick<ServedCertificate, "not_after">, now:
 export function certificateLevel(certificate: ServedCertificate, now: number): Level {
   const days = daysLeft(certificate, now);
   if (certificate.problem || (days !== null && days < 0)) return "down";
-  return days !== null && days < SOON_DAYS ? "warning" : "ok";
+  // One that is ordered is renewed by itself.
+  return days !== null && days < SOON_DAYS && !certificate.next_order ? "warning" : "ok";
 }
 
 /** The list of servers with one of them changed. What says only what holds anyway is left out. */

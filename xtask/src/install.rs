@@ -23,6 +23,10 @@ const FOR_TESTS: &[Package] = &[
         name: "curl",
         is_there: || exists("curl"),
     },
+    Package {
+        name: "pebble",
+        is_there: || exists("pebble") && exists("pebble-challtestsrv"),
+    },
     HAPROXY,
     NGINX,
 ];

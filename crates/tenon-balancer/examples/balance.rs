@@ -50,6 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         default_certificate,
         servers: receiver,
         configuration: tokio::sync::watch::channel(Arc::default()).1,
+        acme: std::env::temp_dir().join("acme"),
+        clock: Arc::new(tenon_model::SystemClock),
         random: Arc::new(tenon_model::SystemRandom),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,18 +1,20 @@
 //! The load balancer as a whole: its threads, and the handle by which others look at it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
-use tenon_model::Random;
+use tenon_model::{Clock, Random};
 use tenon_protocol::control::BalancerConfiguration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, AccessLog};
+use crate::acme::{self, Acme};
 use crate::counters::Counters;
 use crate::error::BalancerError;
 use crate::front::Entrance;
@@ -39,7 +41,11 @@ pub struct Deps {
     pub servers: watch::Receiver<Upstreams>,
     /// What the cluster's objects say, as they change.
     pub configuration: watch::Receiver<Arc<BalancerConfiguration>>,
-    /// For correlation ids.
+    /// The folder for certificates that are ordered and for accounts at their authorities; made when it is needed.
+    pub acme: PathBuf,
+    /// By which certificates are renewed.
+    pub clock: Arc<dyn Clock>,
+    /// For correlation ids, and for when certificates are renewed.
     pub random: Arc<dyn Random>,
 }
 
@@ -113,11 +119,13 @@ impl Balancer {
             directory,
             shaping,
             random: deps.random,
+            clock: deps.clock,
             open: AtomicUsize::new(0),
             tls_open: AtomicUsize::new(0),
             h2_open: AtomicUsize::new(0),
             http2_open: AtomicUsize::new(0),
             tls,
+            acme: Acme::new(deps.acme),
             server_tls: deps.server_tls.map(ServerTls),
             leaving: AtomicBool::new(false),
             configuration: ArcSwap::default(),
@@ -174,6 +182,7 @@ impl Balancer {
             health::run(Arc::clone(&self.shared), self.servers, checks.clone()),
             tls::follow_files(&self.shared, checks.clone()),
             configuration::run(Arc::clone(&self.shared), self.configuration, checks),
+            acme::run(Arc::clone(&self.shared), asked.child_token()),
             leave(&self.shared, &asked, &stop),
         );
         let joined = drained.await.unwrap_or(false);

@@ -6,7 +6,7 @@
 //! thread has a runtime, an accept loop and a pool of server connections of its own; they share the directory of servers,
 //! what is configured, and nothing else that changes.
 //!
-//! A request's way: `front` finds out what a connection speaks (certificates are in `tls`), `http2` gives each stream to the rest
+//! A request's way: `front` finds out what a connection speaks (certificates are in `tls`, those ordered from an authority come from `acme`), `http2` gives each stream to the rest
 //! as if it were a connection of HTTP/1.1; `proxy/connection` reads its head with `codec` (strict; refuses on doubt), `shaping` lets it
 //! in by `rules` and limits, `proxy/exchange` chooses a server of `upstream` and decides what may be tried again, `proxy/relay` moves the bytes. Not here: which servers exist (the
 //! cluster says so).
@@ -15,6 +15,7 @@
 //! changed while it runs is a field of [`BalancerConfig`] as well.
 
 mod access;
+mod acme;
 mod balancer;
 mod codec;
 mod configuration;
@@ -40,7 +41,7 @@ pub use balancer::{Balancer, Deps, Handle};
 pub use configuration::{ConfigurationFollower, ConfigurationSource};
 pub use error::BalancerError;
 pub use follower::{Follower, MemberSource, SourceError};
-pub use kinds::{BalancerConfig, CertificateConfig, OperatorState, RuleConfig, ServerConfig, kinds};
+pub use kinds::{AcmeConfig, BalancerConfig, CertificateConfig, OperatorState, RuleConfig, ServerConfig, kinds};
 pub use settings::Settings;
 pub use status::{ServerStatus, Status};
 pub use tls::{

@@ -7,6 +7,7 @@ use tenon_protocol::control::{
     BalancedServer, BalancedState, BalancerReport, BalancerTraffic, RuleCount, ServedCertificate,
 };
 
+use crate::acme::AcmeState;
 use crate::balancer::Handle;
 use crate::counters::Counters;
 use crate::kinds::OperatorState;
@@ -31,7 +32,13 @@ impl Handle {
                 .into_iter()
                 .map(|server| balanced(server, now))
                 .collect(),
-            certificates: self.shared.tls.status().iter().map(served).collect(),
+            certificates: self
+                .shared
+                .tls
+                .status()
+                .iter()
+                .map(|certificate| served(certificate, self.shared.acme.state(&certificate.name)))
+                .collect(),
             rules: rules
                 .into_iter()
                 .map(|rule| RuleCount {
@@ -96,8 +103,10 @@ fn state_of(server: &ServerStatus) -> BalancedState {
     }
 }
 
-fn served(certificate: &CertificateStatus) -> ServedCertificate {
+fn served(certificate: &CertificateStatus, ordered: AcmeState) -> ServedCertificate {
     let facts = certificate.facts.as_ref();
+    let problems = certificate.error.clone().into_iter().chain([ordered.problem]);
+    let problems: Vec<String> = problems.filter(|problem| !problem.is_empty()).collect();
     ServedCertificate {
         name: certificate.name.clone(),
         hosts: facts.map(|facts| facts.hosts.clone()).unwrap_or_default(),
@@ -105,7 +114,8 @@ fn served(certificate: &CertificateStatus) -> ServedCertificate {
         not_before: facts.map(|facts| facts.not_before),
         not_after: facts.map(|facts| facts.not_after),
         fingerprint: facts.map(|facts| facts.fingerprint.clone()).unwrap_or_default(),
-        problem: certificate.error.clone().unwrap_or_default(),
+        next_order: ordered.next,
+        problem: problems.join("; "),
     }
 }
 

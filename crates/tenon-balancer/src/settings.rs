@@ -1,5 +1,7 @@
 //! What the load balancer's operator can set: threads, limits, times.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use tenon_model::DurationText;
 
@@ -28,6 +30,18 @@ pub struct Settings {
     pub tls_handshake_timeout: DurationText,
     /// How often the files of certificates are looked at.
     pub certificate_check_interval: DurationText,
+    /// PEM file with the CAs by which authorities that issue certificates are trusted, where an object names none.
+    pub acme_ca_file: PathBuf,
+    /// How long one request to such an authority may take.
+    pub acme_request_timeout: DurationText,
+    /// How long ordering one certificate may take, the authority's proof that the hosts are ours included.
+    pub acme_order_timeout: DurationText,
+    /// How long after an order that failed the next one follows; twice as long after each further one.
+    pub acme_retry_min: DurationText,
+    /// How long that may become at most, and for how long at most an authority may ask (`Retry-After`).
+    pub acme_retry_max: DurationText,
+    /// How long after an order that succeeded the same certificate is ordered anew at the earliest.
+    pub acme_order_pause: DurationText,
     /// Whether HTTP/2 is offered to clients that speak TLS.
     pub http2: bool,
     /// Whether a client may speak HTTP/2 without TLS, by beginning with it.
@@ -124,6 +138,12 @@ impl Default for Settings {
             relay_buffer_bytes: 32 * 1024,
             tls_handshake_timeout: DurationText::from_secs(5),
             certificate_check_interval: DurationText::from_secs(3),
+            acme_ca_file: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+            acme_request_timeout: DurationText::from_secs(30),
+            acme_order_timeout: DurationText::from_secs(180),
+            acme_retry_min: DurationText::from_secs(120),
+            acme_retry_max: DurationText::from_secs(6 * 3600),
+            acme_order_pause: DurationText::from_secs(3600),
             http2: true,
             http2_cleartext: false,
             http2_streams_max: 128,

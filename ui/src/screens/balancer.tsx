@@ -436,5 +436,6 @@ function validity(certificate: ServedCertificate, now: number): string {
   const days = daysLeft(certificate, now);
   if (days === null) return "unknown";
   if (days < 0) return "it has ended";
+  if (certificate.next_order) return `${count(days, "day")} left, renewed by itself`;
   return days < SOON_DAYS ? `renew it: ${count(days, "day")} left` : `${count(days, "day")} left`;
 }

@@ -2,7 +2,7 @@
 //!
 //! The [`ConfigurationFollower`] learns it from any server, gives parts that can't be used their last good form, and keeps it
 //! in a file, so that the load balancer starts in full with no server up. [`run`] reads it and hands each part to whom it is
-//! for: certificates to `tls`, rules and limits to `shaping`, servers to `upstream`. There is no reload: each of them swaps what
+//! for: certificates to `tls` and `acme`, rules and limits to `shaping`, servers to `upstream`. There is no reload: each of them swaps what
 //! it had, and connections and requests that are under way go on.
 
 mod follower;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use follower::{ConfigurationFollower, ConfigurationSource};
 
+use crate::acme::Acme;
 use crate::kinds::{BalancerConfig, CertificateConfig, RuleConfig};
 use crate::proxy::Shared;
 use crate::tls::{CertificateSource, TlsConfiguration};
@@ -59,13 +60,13 @@ impl Configuration {
         }
     }
 
-    fn tls(&self) -> TlsConfiguration {
+    fn tls(&self, acme: &Acme) -> TlsConfiguration {
         TlsConfiguration {
             options: self.balancer.tls.clone(),
             certificates: self
                 .certificates
                 .iter()
-                .filter_map(|(name, config)| CertificateSource::of(name, config))
+                .filter_map(|(name, config)| CertificateSource::of(name, config, acme.file_of(name, config)))
                 .collect(),
         }
     }
@@ -127,7 +128,8 @@ pub(crate) fn put_in_force(shared: &Shared, wire: &BalancerConfiguration) {
         message: rule.problem,
     });
     next.problems.extend(unusable);
-    shared.tls.apply(&next.tls());
+    shared.tls.apply(&next.tls(&shared.acme));
+    shared.acme.want(&next.certificates);
     let before = shared.configuration.load_full();
     for problem in next
         .problems

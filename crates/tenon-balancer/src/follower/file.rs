@@ -22,6 +22,16 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
 
 /// Writes it so that a crash leaves the old one or the new one, readable for those only whom `mode` allows.
 pub(crate) fn keep(path: &Path, known: &impl Serialize, mode: u32) -> Result<(), BalancerError> {
+    let bytes = serde_json::to_vec(known).map_err(std::io::Error::from);
+    keep_bytes(path, bytes, mode)
+}
+
+/// The same with a text as it is.
+pub(crate) fn keep_text(path: &Path, text: &str, mode: u32) -> Result<(), BalancerError> {
+    keep_bytes(path, Ok(text.as_bytes().to_vec()), mode)
+}
+
+fn keep_bytes(path: &Path, bytes: std::io::Result<Vec<u8>>, mode: u32) -> Result<(), BalancerError> {
     let next = path.with_extension("next");
     let write = || {
         let mut file = OpenOptions::new()
@@ -32,7 +42,7 @@ pub(crate) fn keep(path: &Path, known: &impl Serialize, mode: u32) -> Result<(),
             .open(&next)?;
         // The mode above is only that of a file that was not there.
         file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(&serde_json::to_vec(known)?)?;
+        file.write_all(&bytes?)?;
         file.sync_data()?;
         std::fs::rename(&next, path)
     };

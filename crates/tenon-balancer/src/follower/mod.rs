@@ -13,7 +13,7 @@ use tenon_protocol::control::MembersReply;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use file::{keep, load};
+pub(crate) use file::{keep, keep_text, load};
 pub(crate) use poll::{Followed, poll};
 
 use crate::settings::Settings;

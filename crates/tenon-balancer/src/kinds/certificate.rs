@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use tenon_model::{FieldProblem, KindConfig, KindGroup, SEALED_PREFIX, Secret};
 use tenon_protocol::control::BALANCER_CERTIFICATE_KIND;
 
+use super::acme::AcmeConfig;
 use super::checks::{Problems, check_pair, is_host_pattern};
 
-/// A certificate with its key, for TLS with clients; either as PEM in the object or as files on the load balancer's host.
+/// A certificate with its key, for TLS with clients: as PEM in the object, as files on the load balancer's host, or ordered from an
+/// authority.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateConfig {
@@ -29,6 +31,9 @@ pub struct CertificateConfig {
     /// A file on the load balancer's host with the private key, as PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_key_file: Option<String>,
+    /// The authority that it is ordered from, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acme: Option<AcmeConfig>,
     /// Whether it is shown to clients that name no host, or one that no certificate is for.
     #[serde(default)]
     pub is_default: bool,
@@ -53,17 +58,18 @@ impl KindConfig for CertificateConfig {
         }
         let in_object = self.certificate.is_some() || self.private_key.is_some();
         let in_files = self.certificate_file.is_some() || self.private_key_file.is_some();
-        match (in_object, in_files) {
-            (false, false) => problems.add(
+        match (in_object, in_files, &self.acme) {
+            (true, false, None) => self.check_pem(&mut problems),
+            (false, true, None) => self.check_files(&mut problems),
+            (false, false, Some(acme)) => acme.check(&self.hosts, &mut problems),
+            (false, false, None) => problems.add(
                 "certificate",
-                "give 'certificate' and 'private_key', or 'certificate_file' and 'private_key_file'",
+                "give 'certificate' and 'private_key', or 'certificate_file' and 'private_key_file', or 'acme'",
             ),
-            (true, true) => problems.add(
-                "certificate_file",
-                "give either 'certificate' and 'private_key' or the files, not both",
+            (_, in_files, _) => problems.add(
+                if in_files { "certificate_file" } else { "acme" },
+                "give only one of 'certificate' with 'private_key', the files, and 'acme'",
             ),
-            (true, false) => self.check_pem(&mut problems),
-            (false, true) => self.check_files(&mut problems),
         }
         problems.into()
     }

@@ -3,6 +3,7 @@
 //! What is here is what users write and what can be said about it without running anything. How it is put into force is
 //! decided where it is used: rules and limits in `shaping`, certificates in `tls`, servers in `upstream`.
 
+mod acme;
 mod balancer;
 mod certificate;
 mod checks;
@@ -12,6 +13,7 @@ mod tests;
 
 use tenon_model::Kind;
 
+pub use acme::AcmeConfig;
 pub(crate) use balancer::{Algorithm, ClientCertificates, ProxyProtocol, RedirectToHttps, TlsConfig, TlsVersion};
 pub use balancer::{BalancerConfig, OperatorState, ServerConfig};
 pub use certificate::CertificateConfig;

@@ -162,3 +162,34 @@ fn a_certificate_comes_with_its_own_key() {
     let kind = Kind::of::<CertificateConfig>();
     assert_eq!(kind.secret_fields, ["private_key"]);
 }
+
+#[test]
+fn a_certificate_is_ordered_for_hosts_that_can_be_proved_and_with_consent() {
+    let acme = json!({"directory": "https://ca.test/dir", "contact": ["mailto:ops@example.com"], "terms_agreed": true});
+    let with = |field: &str, value: Value| {
+        let mut acme = acme.clone();
+        acme[field] = value;
+        json!({"hosts": ["a.test"], "acme": acme})
+    };
+    for (body, fields) in [
+        (json!({"hosts": ["a.test", "b.test"], "acme": acme}), vec![]),
+        (json!({"acme": acme}), vec!["hosts"]),
+        (json!({"hosts": ["*.a.test"], "acme": acme}), vec!["hosts[0]"]),
+        (json!({"hosts": ["a.test", "10.0.0.1"], "acme": acme}), vec!["hosts[1]"]),
+        (with("directory", json!("http://ca.test/dir")), vec!["acme.directory"]),
+        (with("directory", json!("ca.test")), vec!["acme.directory"]),
+        (with("contact", json!(["ops@example.com"])), vec!["acme.contact[0]"]),
+        (with("terms_agreed", json!(false)), vec!["acme.terms_agreed"]),
+        (with("ca", json!("x")), vec!["acme.ca"]),
+        (
+            json!({"hosts": ["a.test"], "acme": acme, "certificate": "x", "private_key": "y"}),
+            vec!["acme"],
+        ),
+        (
+            json!({"hosts": ["a.test"], "acme": acme, "certificate_file": "/a", "private_key_file": "/b"}),
+            vec!["certificate_file"],
+        ),
+    ] {
+        assert_eq!(wrong::<CertificateConfig>(&body), fields, "{body}");
+    }
+}

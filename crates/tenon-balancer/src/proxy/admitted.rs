@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::answers::{self, Addressee};
 use super::client::ClientStream;
 use super::connection::{Connection, Next, Served};
-use crate::codec::{Body, Persistence, Refusal, Request};
+use crate::codec::{Body, Method, Persistence, Refusal, Request};
 use crate::counters::count;
-use crate::rules::{HeadView, field_of_head};
+use crate::rules::{HeadView, RequestView as _, field_of_head};
 use crate::shaping::{Asker, Rejection};
 
 impl<S: ClientStream> Connection<S> {
@@ -21,6 +21,13 @@ impl<S: ClientStream> Connection<S> {
             cid: self.cid(),
         };
         let view = HeadView::new(&self.head, request.line_bytes);
+        if matches!(request.method, Method::Get | Method::Head)
+            && let Some(proof) = worker.shared.acme.challenges.answer(view.target())
+        {
+            return self
+                .answer_itself(request, |out, to| answers::proof(out, &proof, to))
+                .await;
+        }
         let mut admitted = match worker.shared.shaping.admit(&view, asker).await {
             Ok(admitted) => admitted,
             Err(rejection) => return self.reject(request, &rejection).await,

@@ -166,6 +166,12 @@ pub(crate) fn failure(out: &mut Vec<u8>, failure: Failure, outcome: Outcome, to:
     write_problem(out, &problem, extra, to);
 }
 
+/// The answer to an authority that asks whether a host is ours; gives its status.
+pub(crate) fn proof(out: &mut Vec<u8>, proof: &str, to: Addressee<'_>) -> u16 {
+    write(out, 200, "", "application/octet-stream", proof.as_bytes(), to);
+    200
+}
+
 /// The answer of `/tenon/live`, which says 503 when the load balancer is about to leave; gives its status.
 pub(crate) fn live(out: &mut Vec<u8>, leaving: bool, to: Addressee<'_>) -> u16 {
     if leaving && matches!(to.method, Some(Method::Get | Method::Head)) {

@@ -275,7 +275,9 @@ impl<S: ClientStream> Connection<S> {
         let started = Instant::now();
         self.has_trace = request.has_trace;
         let served = if request.live {
-            self.serve_live(&request).await
+            let leaving = self.worker.shared.leaving.load(Ordering::Relaxed);
+            self.answer_itself(&request, |out, to| answers::live(out, leaving, to))
+                .await
         } else if self.worker.shared.shaping.is_idle() {
             self.exchange(&request).await
         } else {
@@ -286,7 +288,12 @@ impl<S: ClientStream> Connection<S> {
         served.next
     }
 
-    async fn serve_live(&mut self, request: &Request) -> Served {
+    /// Serves one request without a server; `write` writes the answer and gives its status.
+    pub(super) async fn answer_itself(
+        &mut self,
+        request: &Request,
+        write: impl FnOnce(&mut Vec<u8>, Addressee<'_>) -> u16,
+    ) -> Served {
         let bodiless = matches!(request.body, Body::None | Body::Length(0));
         let persistence = self.persistence(request, bodiless);
         let to = Addressee {
@@ -295,7 +302,7 @@ impl<S: ClientStream> Connection<S> {
             persistence,
         };
         self.out.clear();
-        let status = answers::live(&mut self.out, self.worker.shared.leaving.load(Ordering::Relaxed), to);
+        let status = write(&mut self.out, to);
         let bytes = self.send().await;
         let next = match (bodiless, persistence) {
             (false, _) => Next::Linger,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tenon_model::Random;
+use tenon_model::{Clock, Random};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use super::connection::BUFFER_BYTES;
 use super::pool::Pool;
 use super::stream::ServerTls;
 use crate::access::AccessLog;
+use crate::acme::Acme;
 use crate::configuration::Configuration;
 use crate::counters::{Counters, count};
 use crate::front::{self, Entrance};
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) shaping: Shaping,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Client connections open now.
     pub(crate) open: AtomicUsize,
     /// Those of them that speak TLS.
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     /// Client connections that speak HTTP/2.
     pub(crate) http2_open: AtomicUsize,
     pub(crate) tls: Tls,
+    /// Certificates that are ordered.
+    pub(crate) acme: Acme,
     /// Who we are to servers on other hosts.
     pub(crate) server_tls: Option<ServerTls>,
     /// Whether the load balancer is about to stop, and says so to those who ask whether it lives.

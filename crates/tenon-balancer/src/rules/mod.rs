@@ -36,7 +36,7 @@ pub(crate) use view::{HeadView, RequestView, client_of};
 use buckets::{Buckets, Rate, Standing};
 use index::Index;
 use rule::{Action, Keys, RateLimit};
-use view::path_of;
+pub(crate) use view::path_of;
 
 use crate::kinds::RuleConfig;
 

@@ -16,7 +16,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -70,13 +70,19 @@ impl Reason {
     ];
 }
 
+/// Requests are looked at because of what was configured.
+const BY_POLICY: u8 = 1;
+
+/// Requests are looked at because an authority may ask for a proof.
+const BY_CHALLENGES: u8 = 2;
+
 /// What is in force, and what it has counted.
 #[derive(Debug)]
 pub(crate) struct Shaping {
     /// Limits that every connection and request has.
     pub(crate) limits: Limits,
-    /// Whether requests need to be looked at.
-    is_active: AtomicBool,
+    /// Why requests need to be looked at: nothing, or some of [`BY_POLICY`] and [`BY_CHALLENGES`].
+    reasons: AtomicU8,
     policy: ArcSwap<Policy>,
     arrivals: Arc<Arrivals>,
     in_flight: Arc<Gate>,
@@ -132,7 +138,7 @@ impl Shaping {
         let trusted_by_settings = Network::parse_all(&settings.trusted)?;
         let shaping = Self {
             limits: Limits::new(settings),
-            is_active: AtomicBool::new(false),
+            reasons: AtomicU8::new(0),
             policy: ArcSwap::default(),
             arrivals: Arc::default(),
             in_flight: Arc::new(Gate::new(no_limits())),
@@ -188,13 +194,26 @@ impl Shaping {
         self.limits.apply(settings, balancer);
         let is_active = policy.looks_at_requests();
         self.policy.store(Arc::new(policy));
-        self.is_active.store(is_active, Ordering::Release);
+        self.look(BY_POLICY, is_active);
         unusable
     }
 
     /// Whether requests need no look.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.is_active.load(Ordering::Relaxed)
+        self.reasons.load(Ordering::Relaxed) == 0
+    }
+
+    /// Has requests looked at, or no more, because one of them may be an authority that asks for a proof.
+    pub(crate) fn expect_challenges(&self, are_expected: bool) {
+        self.look(BY_CHALLENGES, are_expected);
+    }
+
+    fn look(&self, reason: u8, holds: bool) {
+        if holds {
+            self.reasons.fetch_or(reason, Ordering::Release);
+        } else {
+            self.reasons.fetch_and(!reason, Ordering::Release);
+        }
     }
 
     /// Looks at the address of a new connection.

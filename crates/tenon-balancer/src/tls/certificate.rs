@@ -42,6 +42,8 @@ pub enum CertificatePem {
     },
     /// In files that are read again when they change.
     Files(CertificateFiles),
+    /// In a file with both that is there once an authority has issued it, and is read again when it changes.
+    Issued(PathBuf),
 }
 
 /// The files of a certificate and of its key, both PEM.
@@ -58,13 +60,18 @@ impl fmt::Debug for CertificatePem {
         match self {
             Self::Inline { .. } => f.write_str("Inline"),
             Self::Files(files) => files.fmt(f),
+            Self::Issued(path) => f.debug_tuple("Issued").field(path).finish(),
         }
     }
 }
 
 /// Why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CertificateError {
+pub(crate) enum CertificateError {
+    /// Nothing is wrong yet.
+    #[error("no authority has issued it yet")]
+    NotIssued,
+    /// A file of it.
     #[error("{path} can't be read: {source}")]
     File {
         path: PathBuf,
@@ -104,10 +111,11 @@ pub(super) struct Loaded {
 }
 
 impl CertificateSource {
-    /// The source that an object describes; `None` if it names neither PEM nor files.
-    pub fn of(name: &str, config: &CertificateConfig) -> Option<Self> {
-        let pem = match (&config.certificate, &config.private_key) {
-            (Some(certificate), Some(key)) => CertificatePem::Inline {
+    /// The source that an object describes; `None` if it says nowhere. `issued` is where it is if an authority issues it.
+    pub fn of(name: &str, config: &CertificateConfig, issued: Option<PathBuf>) -> Option<Self> {
+        let pem = match (&config.certificate, &config.private_key, issued) {
+            (_, _, Some(path)) => CertificatePem::Issued(path),
+            (Some(certificate), Some(key), None) => CertificatePem::Inline {
                 certificate: certificate.clone(),
                 private_key: key.reveal().to_owned(),
             },
@@ -141,8 +149,36 @@ impl CertificateSource {
                 let (certificate, key) = (read(&files.certificate)?, read(&files.private_key)?);
                 load(&certificate, &key, &self.hosts, self.is_default, provider)
             }
+            CertificatePem::Issued(path) => {
+                let both = read(path).map_err(|error| match error {
+                    CertificateError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                        CertificateError::NotIssued
+                    }
+                    other => other,
+                })?;
+                // It is shown for what it is for: its hosts may have been changed since it was issued.
+                load(&both, &both, &[], self.is_default, provider)
+            }
         }
     }
+}
+
+/// Finds out whether a certificate and its key, both PEM, can be used.
+pub(crate) fn check_pair(certificate: &str, private_key: &str) -> Result<(), CertificateError> {
+    let provider = rustls::crypto::ring::default_provider();
+    load(certificate.as_bytes(), private_key.as_bytes(), &[], false, &provider).map(drop)
+}
+
+/// What the first certificate of a PEM text says of itself; none if there is none that can be read.
+pub(crate) fn facts_of(pem: &[u8]) -> Option<CertificateFacts> {
+    let leaf = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
+    let facts = Facts::of(&leaf).ok()?;
+    Some(CertificateFacts {
+        hosts: facts.names,
+        not_before: facts.not_before,
+        not_after: facts.not_after,
+        fingerprint: fingerprint(&leaf),
+    })
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>, CertificateError> {
@@ -192,7 +228,7 @@ fn load(
 }
 
 /// SHA-256 in lower-case hexadecimal.
-pub(super) fn fingerprint(certificate: &[u8]) -> String {
+pub(crate) fn fingerprint(certificate: &[u8]) -> String {
     use fmt::Write as _;
     let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
     digest

@@ -26,6 +26,7 @@ impl Stamp {
         match &source.pem {
             CertificatePem::Inline { .. } => None,
             CertificatePem::Files(files) => Some(Self([stamp(&files.certificate), stamp(&files.private_key)])),
+            CertificatePem::Issued(path) => Some(Self([stamp(path), None])),
         }
     }
 }

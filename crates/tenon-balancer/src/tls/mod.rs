@@ -25,6 +25,7 @@ pub(crate) use client::ClientCertificate;
 use crate::kinds::{TlsConfig, TlsVersion};
 use crate::proxy::Shared;
 use certificate::Loaded;
+pub(crate) use certificate::{CertificateError, check_pair, facts_of, fingerprint};
 use client::ClientCaError;
 use files::Stamp;
 use resolver::Resolver;
@@ -273,6 +274,13 @@ impl Entry {
                 }
                 self.good = Some(loaded);
                 self.error = None;
+            }
+            Err(error @ CertificateError::NotIssued) => {
+                tracing::info!(
+                    certificate = self.source.name,
+                    "a certificate is not there yet: {error}"
+                );
+                self.error = Some(error.to_string());
             }
             Err(error) => {
                 let error = error.to_string();

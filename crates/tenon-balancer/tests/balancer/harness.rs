@@ -10,7 +10,7 @@ use serde_json::Value;
 use tenon_balancer::{
     Balancer, BalancerError, CertificateFiles, Deps, Endpoint, Handle, Server, ServerState, Settings, Upstreams,
 };
-use tenon_model::{InstanceId, Revision, Timestamp};
+use tenon_model::{Clock, InstanceId, ManualClock, Revision, SystemClock, Timestamp};
 use tenon_protocol::control::{BalancerConfiguration, ConfigurationPart};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
@@ -283,6 +283,10 @@ pub(crate) struct Cluster {
     pub(crate) tls_address: SocketAddr,
     /// Where the files of the default certificate are.
     pub(crate) tls: PathBuf,
+    /// Where certificates are kept that were ordered.
+    pub(crate) acme: PathBuf,
+    /// The load balancer's clock, which stands still.
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) certificate: Pem,
     pub(crate) handle: Handle,
     pub(crate) servers: watch::Sender<Upstreams>,
@@ -346,6 +350,7 @@ impl Cluster {
         let tls = directory.path().join("tls");
         std::fs::create_dir(&tls).unwrap();
         let certificate = Pem::of(&["localhost"]);
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
         certificate.write(&tls);
         let deps = Deps {
             server_tls: None,
@@ -357,6 +362,8 @@ impl Cluster {
             }),
             servers: receiver,
             configuration: configured,
+            acme: directory.path().join("acme"),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(tenon_model::SystemRandom),
         };
         let balancer = Balancer::new(settings, deps).unwrap();
@@ -367,6 +374,8 @@ impl Cluster {
             address,
             tls_address,
             tls,
+            acme: directory.path().join("acme"),
+            clock,
             certificate,
             handle,
             servers,

@@ -5,6 +5,7 @@
 )]
 #![expect(clippy::format_collect, reason = "short texts, built once")]
 
+mod acme;
 mod balancing;
 mod certificates;
 mod forwarding;

@@ -1,6 +1,7 @@
 //! Clients that speak TLS, and certificates for them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,6 +63,16 @@ impl Ca {
         Self {
             issuer: Issuer::new(params, key),
             certificate,
+        }
+    }
+
+    /// A certificate of a server on this host or address.
+    pub(crate) fn sign_host(&self, host: &str) -> Pem {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        Pem {
+            certificate: params.signed_by(&key, &self.issuer).unwrap().pem(),
+            key: key.serialize_pem(),
         }
     }
 
@@ -137,7 +148,16 @@ pub(crate) async fn connect_with(
     host: &str,
     config: Arc<ClientConfig>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(cluster.tls_address).await?;
+    connect_to(cluster.tls_address, host, config).await
+}
+
+/// The same to any server.
+pub(crate) async fn connect_to(
+    address: SocketAddr,
+    host: &str,
+    config: Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(host.to_owned()).unwrap();
     TlsConnector::from(config).connect(name, stream).await

@@ -208,7 +208,10 @@ pub struct ServedCertificate {
     pub not_after: Option<Timestamp>,
     /// SHA-256 of it, in hexadecimal; empty if it could not be read.
     pub fingerprint: String,
-    /// Why the newest version of it can't be used; empty if it is.
+    /// When the load balancer orders it from its authority next; none if it orders none, or does so now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_order: Option<Timestamp>,
+    /// Why the newest version of it can't be used, or why there is none; empty if all is well.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub problem: String,
 }

@@ -125,11 +125,20 @@ fn certificates(report: &BalancerReport, now: Timestamp) -> String {
             if certificate.is_default { "yes" } else { "" }.to_owned(),
             or_dash(certificate.not_after),
             or_dash(certificate.not_after.map(|end| left(end, now))),
+            or_dash(certificate.next_order),
             certificate.problem.clone(),
         ]
     });
     unless_empty(
-        &["certificate", "hosts", "default", "ends", "left", "problem"],
+        &[
+            "certificate",
+            "hosts",
+            "default",
+            "ends",
+            "left",
+            "next order",
+            "problem",
+        ],
         rows.collect(),
     )
 }

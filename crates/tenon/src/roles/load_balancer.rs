@@ -114,6 +114,8 @@ pub(super) async fn run(context: RoleContext, stop: CancellationToken) -> anyhow
         default_certificate: Some(default_certificate(&context)),
         servers,
         configuration,
+        acme: kept.join("acme"),
+        clock: Arc::clone(&context.clock),
         random: Arc::clone(&context.random),
     };
     let balancer = Balancer::new(limits.balancer, deps)?;
