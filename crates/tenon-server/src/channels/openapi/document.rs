@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::operation::{Operation, operation_ids, path_of};
 use super::schemas::{self, Schemas};
-use super::{Described, OpenApiSettings};
+use super::{Contact, Described, OpenApiSettings};
 use crate::channels::Route;
 use crate::security::Scheme;
 use crate::snapshot::Snapshot;
@@ -50,17 +50,76 @@ pub(super) fn assemble(routes: &[(&Route, Vec<Scheme>)], services: &[Described],
         operation.add_to(methods, &mut parts, &mut ids);
     }
     let security: Map<String, Value> = schemes.iter().map(|scheme| (scheme.name(), scheme.to_json())).collect();
+    let paths = json!(paths);
+    let mut components = json!({ "schemas": parts.into_map(), "responses": responses() });
+    leave_out_unused(&mut components, &paths);
+    components["securitySchemes"] = Value::Object(security);
+    json!({
+        "openapi": "3.1.0",
+        "info": info(settings),
+        "servers": [{ "url": "/" }],
+        "tags": tags(&paths),
+        "paths": paths,
+        "components": components,
+    })
+}
+
+fn info(settings: &OpenApiSettings) -> Value {
     let mut info = json!({ "title": settings.title, "version": settings.version });
     if !settings.description.is_empty() {
         info["description"] = json!(settings.description);
     }
-    json!({
-        "openapi": "3.1.0",
-        "info": info,
-        "servers": [{ "url": "/" }],
-        "paths": paths,
-        "components": { "schemas": parts.into_map(), "securitySchemes": security, "responses": responses() },
-    })
+    if settings.contact != Contact::default() {
+        info["contact"] = json!(settings.contact);
+    }
+    if !settings.license.is_empty() {
+        info["license"] = json!({ "name": settings.license });
+    }
+    info
+}
+
+/// What operations are grouped by, each once.
+fn tags(paths: &Value) -> Vec<Value> {
+    let operations = paths.as_object().into_iter().flat_map(Map::values);
+    let operations = operations.filter_map(Value::as_object).flat_map(Map::values);
+    let tags = operations
+        .filter_map(|operation| operation["tags"].as_array())
+        .flatten();
+    let names: BTreeSet<&str> = tags.filter_map(Value::as_str).collect();
+    names.into_iter().map(|name| json!({ "name": name })).collect()
+}
+
+/// Keeps those parts that the paths refer to, or a part that they refer to.
+fn leave_out_unused(components: &mut Value, paths: &Value) {
+    let mut used = BTreeSet::new();
+    let mut found = Vec::new();
+    references(paths, &mut found);
+    while let Some(target) = found.pop() {
+        if let Some(part) = target
+            .strip_prefix("#/components")
+            .and_then(|pointer| components.pointer(pointer))
+            && used.insert(target)
+        {
+            references(part, &mut found);
+        }
+    }
+    for (group, parts) in components.as_object_mut().into_iter().flatten() {
+        if let Some(parts) = parts.as_object_mut() {
+            parts.retain(|name, _| used.contains(&format!("#/components/{group}/{name}")));
+        }
+    }
+}
+
+/// The targets of all references within a value.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
 }
 
 /// Answers that are alike for all channels.

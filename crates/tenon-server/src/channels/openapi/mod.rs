@@ -41,6 +41,25 @@ pub struct OpenApiSettings {
     pub version: String,
     /// What the API is for, in Markdown.
     pub description: String,
+    /// Whom to ask about it.
+    pub contact: Contact,
+    /// Under which terms it may be used: the name of a licence; empty says nothing.
+    pub license: String,
+}
+
+/// Whom to ask about an API. Fields that are empty are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Contact {
+    /// Who they are.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Their page.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// Their address.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub email: String,
 }
 
 impl Default for OpenApiSettings {
@@ -50,7 +69,9 @@ impl Default for OpenApiSettings {
             security: Vec::new(),
             title: "API".to_owned(),
             version: "1".to_owned(),
-            description: String::new(),
+            description: "Made of the channels and of what their services declare.".to_owned(),
+            contact: Contact::default(),
+            license: String::new(),
         }
     }
 }

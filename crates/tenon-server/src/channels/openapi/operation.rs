@@ -79,12 +79,11 @@ impl Operation<'_> {
     fn describe(&self, method: &Method, parts: &mut Schemas, ids: &mut OperationIds) -> Value {
         let http = &self.route.http;
         let (summary, description) = self.texts();
-        let mut operation = json!({ "operationId": self.id(method, ids), "summary": summary });
+        let mut operation = json!({
+            "operationId": self.id(method, ids), "tags": [self.tag()], "summary": summary, "description": description,
+        });
         let fields = operation.as_object_mut().into_iter();
         for fields in fields {
-            if !description.is_empty() {
-                fields.insert("description".to_owned(), json!(description));
-            }
             if http.deprecated.is_some() {
                 fields.insert("deprecated".to_owned(), json!(true));
             }
@@ -120,7 +119,17 @@ impl Operation<'_> {
         id
     }
 
-    /// The first line of the service's documentation, and the rest.
+    /// What the operation is listed under: the path's first segment, which is what people group paths by.
+    fn tag(&self) -> String {
+        let first = self.route.http.path.as_str().split('/').nth(1).unwrap_or_default();
+        if first.is_empty() || first.contains('{') {
+            "root".to_owned()
+        } else {
+            first.to_owned()
+        }
+    }
+
+    /// The first line of the service's documentation, and the rest; of one that says no more, what it takes and gives.
     fn texts(&self) -> (String, String) {
         let doc = self
             .service
@@ -133,14 +142,18 @@ impl Operation<'_> {
             first.trim()
         };
         let mut description = rest.trim().to_owned();
-        if let Some(deprecated) = &self.route.http.deprecated {
-            let told = deprecation(deprecated);
-            let gap = if description.is_empty() || told.is_empty() {
-                ""
-            } else {
-                "\n\n"
-            };
-            description = format!("{description}{gap}{told}");
+        if description.is_empty() {
+            description.push_str(match self.route.http.data_format {
+                DataFormat::Json => "Input and output are JSON.",
+                DataFormat::Form => "Input is a form, output is JSON.",
+                DataFormat::Csv => "Input and output are CSV.",
+                DataFormat::Xml => "Input and output are XML.",
+                DataFormat::Raw => "Input and output are bytes of any kind.",
+            });
+        }
+        let told = self.route.http.deprecated.as_ref().map(deprecation).unwrap_or_default();
+        if !told.is_empty() {
+            description = format!("{description}\n\n{told}");
         }
         (summary.to_owned(), description)
     }

@@ -53,6 +53,13 @@ fn check(document: &Value) {
         for operation in operations.as_object().unwrap().values() {
             assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{operation}");
             assert!(!operation["summary"].as_str().unwrap().is_empty());
+            assert!(!operation["description"].as_str().unwrap().is_empty());
+            assert!(
+                document["tags"]
+                    .as_array()
+                    .unwrap()
+                    .contains(&json!({ "name": operation["tags"][0] }))
+            );
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
             assert!(in_path.clone().all(|parameter| parameter["required"] == true));
@@ -78,6 +85,15 @@ fn check(document: &Value) {
         }
     }
     check_references(document, document);
+    let text = document.to_string();
+    for group in ["schemas", "responses"] {
+        for name in document["components"][group].as_object().unwrap().keys() {
+            assert!(
+                text.contains(&format!("\"#/components/{group}/{name}\"")),
+                "{name} is not used"
+            );
+        }
+    }
 }
 
 fn check_references(part: &Value, document: &Value) {
@@ -148,7 +164,12 @@ fn channels_become_operations_with_the_models_of_their_services() {
     assert_eq!(ok["properties"]["ok"]["type"], "boolean");
     let get = &path["get"];
     assert_eq!(get["deprecated"], true);
-    assert!(get["description"].as_str().unwrap().contains("2027-01-15"), "{get}");
+    let told = "All of it.\n\nStops working on 2027-01-15. Use /v2/users instead.";
+    assert_eq!(get["description"], told);
+    assert_eq!(
+        (&get["tags"], &document["tags"]),
+        (&json!(["users"]), &json!([{ "name": "users" }]))
+    );
     assert!(get["responses"]["429"].is_object() && get["responses"]["401"].is_null());
     let query: Vec<&str> = get["parameters"]
         .as_array()
@@ -178,7 +199,9 @@ fn channels_of_services_that_say_nothing_take_anything() {
         operations["post"]["requestBody"]["content"]["application/json"]["schema"],
         json!({})
     );
-    assert!(document["paths"]["/raw"]["post"]["requestBody"]["content"]["application/octet-stream"].is_object());
+    let raw = &document["paths"]["/raw"]["post"];
+    assert!(raw["requestBody"]["content"]["application/octet-stream"].is_object());
+    assert_eq!(raw["description"], "Input and output are bytes of any kind.");
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
     assert_eq!(
         schemes["header-X-API-Key"],
