@@ -1470,11 +1470,13 @@ export interface components {
             is_default: boolean;
             /** @description The name of its object; `default` for the one that the environment came with. */
             name: string;
+            /** @description When the load balancer orders it from its authority next; none if it orders none, or does so now. */
+            next_order?: components["schemas"]["Timestamp"] | null;
             /** @description It is not valid after this. */
             not_after?: components["schemas"]["Timestamp"] | null;
             /** @description It is not valid before this. */
             not_before?: components["schemas"]["Timestamp"] | null;
-            /** @description Why the newest version of it can't be used; empty if it is. */
+            /** @description Why the newest version of it can't be used, or why there is none; empty if all is well. */
             problem?: string;
         };
         /** @description A service. */
