@@ -39,7 +39,7 @@ pub(crate) async fn serve(
         Entrance::Http if worker.shared.settings.http2_cleartext && begins_http2(&worker, &stream).await => {
             let shared = Arc::clone(&worker.shared);
             let _open = Counted::new(&shared.h2_open);
-            Box::pin(http2::serve(worker, stream, peer, idle)).await;
+            Box::pin(http2::serve(worker, stream, peer)).await;
         }
         Entrance::Http => Connection::new(worker, stream, Arc::new(peer), idle).run().await,
         // A box of its own, so that connections without TLS need no room for it.
@@ -66,7 +66,7 @@ async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle:
         .map(ClientCertificate::of);
     if session.alpn_protocol() == Some(b"h2") {
         let _open = Counted::new(&shared.h2_open);
-        Box::pin(http2::serve(worker, stream, peer, idle)).await;
+        Box::pin(http2::serve(worker, stream, peer)).await;
     } else {
         Connection::new(worker, stream, Arc::new(peer), idle).run().await;
     }

@@ -11,7 +11,6 @@ mod tally;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -24,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::counters::count;
 use crate::front::Counted;
-use crate::proxy::{Connection, Deadline, Peer, Worker};
+use crate::proxy::{Connection, Deadline, Peer, Worker, linger};
 use crate::settings::Settings;
 use stream::Stream;
 use tally::Tally;
@@ -33,33 +32,29 @@ use tally::Tally;
 const RESET_MEMORY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Serves a connection whose client speaks HTTP/2, to its end.
-pub(crate) async fn serve<S>(worker: Arc<Worker>, io: S, peer: Peer, idle: Arc<AtomicBool>)
+pub(crate) async fn serve<S>(worker: Arc<Worker>, mut io: S, mut peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let shared = Arc::clone(&worker.shared);
     let _open = Counted::new(&shared.http2_open);
     let settings = &shared.settings;
-    let handshake = builder(settings).handshake::<_, Bytes>(io);
+    peer.protocol = "HTTP/2";
+    let handshake = builder(settings).handshake::<_, Bytes>(&mut io);
     let Ok(Ok(mut connection)) = tokio::time::timeout(shared.shaping.limits.head_timeout(), handshake).await else {
         return;
     };
+    let idle_timeout = shared.shaping.limits.idle_timeout();
     let care = Care {
-        deadline: Deadline::after(
-            worker
-                .shared
-                .shaping
-                .limits
-                .idle_timeout()
-                .min(settings.http2_ping_interval.0),
-        ),
+        deadline: Deadline::after(idle_timeout.min(settings.http2_ping_interval.0)),
         pings: connection.ping_pong(),
         asked: None,
         since: Instant::now(),
+        is_late: worker.drains.is_cancelled(),
         told: false,
         calmed: false,
     };
-    let tally = Arc::new(Tally::new(idle, settings.http2_resets_max));
+    let tally = Arc::new(Tally::new(settings.http2_resets_max));
     let peer = Arc::new(peer);
     let mut serving = Serving {
         worker: &worker,
@@ -67,11 +62,16 @@ where
         tally: &tally,
     };
     let mut draining = pin!(worker.drains.cancelled());
+    let mut drains = false;
     let mut streams = FuturesUnordered::new();
     poll_fn(|cx| {
-        if !serving.care.told && draining.as_mut().poll(cx).is_ready() {
-            serving.care.told = true;
-            connection.graceful_shutdown();
+        if !drains && draining.as_mut().poll(cx).is_ready() {
+            drains = true;
+            let due = Instant::now() + settings.drain_idle_timeout.0;
+            serving.care.deadline.set(due);
+            if !serving.care.is_late && !std::mem::replace(&mut serving.care.told, true) {
+                connection.graceful_shutdown();
+            }
         }
         // What streams did before is written by this, and what came is read.
         while let Poll::Ready(accepted) = connection.poll_accept(cx) {
@@ -79,6 +79,9 @@ where
                 return Poll::Ready(());
             };
             streams.push(serve_stream(&worker, request, respond, &peer, &tally));
+            if serving.care.is_late && !std::mem::replace(&mut serving.care.told, true) {
+                connection.graceful_shutdown();
+            }
         }
         // Whatever a stream wants to be written wakes the connection again.
         while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
@@ -97,6 +100,10 @@ where
         Poll::Pending
     })
     .await;
+    // What the client sends before it has heard of the end must not reset the connection: it could lose the goodbye, which is
+    // what tells it that these requests were not looked at.
+    drop((streams, connection));
+    linger(&mut io).await;
 }
 
 fn builder(settings: &Settings) -> server::Builder {
@@ -148,6 +155,8 @@ struct Care {
     asked: Option<Instant>,
     /// Since when nothing is known of it.
     since: Instant,
+    /// Whether it came when connections were already being ended: it is told so with its first request, not before it could ask.
+    is_late: bool,
     /// Whether it was told that the connection ends.
     told: bool,
     /// Whether it was told that it resets too much.
@@ -163,7 +172,11 @@ struct Serving<'a> {
 impl Serving<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let settings = &self.worker.shared.settings;
-        let idle_timeout = self.worker.shared.shaping.limits.idle_timeout();
+        let idle_timeout = if self.worker.drains.is_cancelled() {
+            settings.drain_idle_timeout.0
+        } else {
+            self.worker.shared.shaping.limits.idle_timeout()
+        };
         if self.tally.is_too_much() && !self.care.calmed {
             self.care.calmed = true;
             self.care.deadline.set(Instant::now() + settings.drain_idle_timeout.0);

@@ -9,8 +9,6 @@ use tokio::time::Instant;
 /// The streams of one connection.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Whether none is open, as the whole load balancer sees it.
-    idle: Arc<AtomicBool>,
     /// For those who want to be told of connections that are between requests, which a stream never is.
     busy: Arc<AtomicBool>,
     open: AtomicUsize,
@@ -21,9 +19,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(idle: Arc<AtomicBool>, resets_max: usize) -> Self {
+    pub(super) fn new(resets_max: usize) -> Self {
         Self {
-            idle,
             busy: Arc::default(),
             open: AtomicUsize::new(0),
             since: Mutex::new(Instant::now()),
@@ -37,9 +34,7 @@ impl Tally {
     }
 
     pub(super) fn opened(&self) {
-        if self.open.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.idle.store(false, Ordering::Relaxed);
-        }
+        self.open.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A stream has ended; `reset` is whether the client did not want its answer any more.
@@ -53,7 +48,6 @@ impl Tally {
         self.resets_left.store(left, Ordering::Relaxed);
         if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
             *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            self.idle.store(true, Ordering::Relaxed);
         }
     }
 

@@ -21,6 +21,7 @@ mod worker;
 pub(crate) use client::ClientStream;
 pub(crate) use connection::Connection;
 pub(crate) use deadline::Deadline;
+pub(crate) use linger::linger;
 pub(crate) use peer::Peer;
 pub(crate) use stream::{ServerStream, ServerTls};
 pub(crate) use worker::{Shared, Worker, own_host};

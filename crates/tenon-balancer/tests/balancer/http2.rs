@@ -1,5 +1,6 @@
 //! HTTP/2 from clients: streams go to servers like requests of HTTP/1.1, many at a time.
 
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use tenon_model::DurationText;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{Cluster, PATIENCE, settings};
@@ -335,6 +338,84 @@ async fn draining_says_goodbye_and_lets_streams_finish() {
         .expect("an end in time")
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn who_comes_during_a_drain_is_served_before_the_goodbye() {
+    let mut settings = settings();
+    settings.drain_idle_timeout = DurationText::from_secs(20);
+    let cluster = Cluster::start(1, settings).await;
+    // As long as this one is kept, the drain waits.
+    let mut kept = cluster.connect().await;
+    kept.send(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").await;
+    kept.until("server1").await;
+    let early = client(&cluster).await;
+    cluster.stop.cancel();
+    let goodbye = async |client: &SendRequest<Bytes>| {
+        let told = async {
+            while client.clone().ready().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("a goodbye in time");
+    };
+    goodbye(&early).await;
+    let mut late = client(&cluster).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(get(&mut late, "/").await.0, 200);
+    goodbye(&late).await;
+    drop(kept);
+}
+
+/// Reads one frame: its type, flags and payload; nothing at the end of the connection.
+async fn frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<(u8, u8, Vec<u8>)> {
+    let mut head = [0; 9];
+    match stream.read_exact(&mut head).await {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
+        read => read.expect("frames until the end"),
+    };
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    stream.read_exact(&mut payload).await.expect("a whole frame");
+    Some((head[3], head[4], payload))
+}
+
+#[tokio::test]
+async fn who_is_still_sending_hears_the_goodbye() {
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+    let cluster = Cluster::start(1, settings()).await;
+    let dial = Dial::protocols(&["h2"]);
+    let mut stream = connect(&cluster, "localhost", &[cluster.certificate.der()], &dial)
+        .await
+        .unwrap();
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(hello).await.unwrap();
+    assert_eq!(frame(&mut stream).await.unwrap().0, 4, "settings come first");
+    cluster.stop.cancel();
+    let asked = loop {
+        let (kind, flags, payload) = frame(&mut stream).await.expect("a goodbye that waits for us");
+        if (kind, flags) == (PING, 0) {
+            break payload;
+        }
+    };
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    // With the answer, much more that nobody will read: frames of a type that there is not.
+    let mut all = [&[0, 0, 8, PING, 1, 0, 0, 0, 0], &asked[..]].concat();
+    for _ in 0..50 {
+        all.extend([0, 0x40, 0, 0xfa, 0, 0, 0, 0, 0]);
+        all.extend([0; 0x4000]);
+    }
+    let sent = tokio::spawn(async move { writing.write_all(&all).await });
+    let heard = async {
+        let mut last = None;
+        while let Some((kind, _, payload)) = frame(&mut reading).await {
+            last = (kind == GOAWAY).then_some(payload).or(last);
+        }
+        last
+    };
+    let goodbye = tokio::time::timeout(PATIENCE, heard).await.expect("an end in time");
+    assert_eq!(goodbye.expect("a goodbye")[..8], [0; 8], "no stream, no error");
+    sent.await.unwrap().unwrap();
 }
 
 #[tokio::test]
