@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,6 +10,7 @@ use hyper::header::HeaderMap;
 use hyper::{Request as HttpRequest, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
 use super::request::Request;
@@ -38,24 +38,26 @@ impl Multiplexed {
 
     /// Sends a request on the shared connection, or on one of its own if its kind keeps none.
     pub(super) async fn exchange(&self, request: &Request) -> Exchanged {
-        let keeps = request.kind.shape().keeps;
-        let shared = if keeps { self.usable() } else { None };
-        let sender = match shared {
-            Some(sender) => sender,
-            None => match self.connect().await {
-                Ok(sender) => sender,
-                Err(seen) => return exchanged(seen, ""),
-            },
+        let sender = if request.kind.shape().keeps {
+            self.shared().await
+        } else {
+            self.connect().await
         };
-        if keeps {
-            *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        match sender {
+            Ok(sender) => ask(sender, request).await,
+            Err(seen) => exchanged(seen, ""),
         }
-        ask(sender, request).await
     }
 
-    fn usable(&self) -> Option<Sender> {
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.clone().filter(|sender| !sender.is_closed())
+    /// The shared connection. If there is none, one request makes it and the others wait for that.
+    async fn shared(&self) -> Result<Sender, Seen> {
+        let mut shared = self.shared.lock().await;
+        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
+        }
+        let sender = self.connect().await?;
+        *shared = Some(sender.clone());
+        Ok(sender)
     }
 
     async fn connect(&self) -> Result<Sender, Seen> {

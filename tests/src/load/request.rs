@@ -59,7 +59,12 @@ impl Request {
         };
         let head = self.head().into_bytes();
         match (shape.pace, shape.body) {
-            (Pace::Head, _) => head.chunks(head.len().div_ceil(HEAD_PIECES)).map(slowly).collect(),
+            (Pace::Head, _) => {
+                let (first, rest) = head.split_at(head.len().div_ceil(HEAD_PIECES));
+                let rest = rest.chunks(first.len()).map(slowly);
+                // Whoever waits before the first may find that the kept connection was closed meanwhile.
+                std::iter::once(at_once(first.to_vec())).chain(rest).collect()
+            }
             (Pace::Body, _) => {
                 let parts = self.content.chunks(self.content.len().div_ceil(BODY_PIECES).max(1));
                 std::iter::once(at_once(head)).chain(parts.map(slowly)).collect()
