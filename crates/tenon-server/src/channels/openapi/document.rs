@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::operation::{Operation, operation_ids, path_of};
+use super::operation::{Operation, ROOT_TAG, operation_ids, path_of};
 use super::schemas::{self, Schemas};
 use super::{Contact, Described, OpenApiSettings};
 use crate::channels::Route;
@@ -72,8 +72,8 @@ fn info(settings: &OpenApiSettings) -> Value {
     if settings.contact != Contact::default() {
         info["contact"] = json!(settings.contact);
     }
-    if !settings.license.is_empty() {
-        info["license"] = json!({ "name": settings.license });
+    if !settings.license.name.is_empty() {
+        info["license"] = json!(settings.license);
     }
     info
 }
@@ -86,7 +86,13 @@ fn tags(paths: &Value) -> Vec<Value> {
         .filter_map(|operation| operation["tags"].as_array())
         .flatten();
     let names: BTreeSet<&str> = tags.filter_map(Value::as_str).collect();
-    names.into_iter().map(|name| json!({ "name": name })).collect()
+    let described = |name: &str| match name {
+        ROOT_TAG => "Paths that begin with a parameter, and the root".to_owned(),
+        name => format!("Paths below /{name}"),
+    };
+    let tags = names.into_iter();
+    tags.map(|name| json!({ "name": name, "description": described(name) }))
+        .collect()
 }
 
 /// Keeps those parts that the paths refer to, or a part that they refer to.

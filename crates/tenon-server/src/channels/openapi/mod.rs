@@ -43,8 +43,8 @@ pub struct OpenApiSettings {
     pub description: String,
     /// Whom to ask about it.
     pub contact: Contact,
-    /// Under which terms it may be used: the name of a licence; empty says nothing.
-    pub license: String,
+    /// Under which terms it may be used.
+    pub license: License,
 }
 
 /// Whom to ask about an API. Fields that are empty are left out.
@@ -71,9 +71,20 @@ impl Default for OpenApiSettings {
             version: "1".to_owned(),
             description: "Made of the channels and of what their services declare.".to_owned(),
             contact: Contact::default(),
-            license: String::new(),
+            license: License::default(),
         }
     }
+}
+
+/// The terms of an API. Without a name nothing is said of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct License {
+    /// What they are called.
+    pub name: String,
+    /// Where they are to be read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
 }
 
 /// Makes and keeps the document.

@@ -15,6 +15,9 @@ use crate::security::Scheme;
 /// Names of operations that are taken.
 pub(super) type OperationIds = HashSet<String>;
 
+/// What operations are listed under whose path has no first segment of its own.
+pub(super) const ROOT_TAG: &str = "root";
+
 /// No names yet.
 pub(super) fn operation_ids() -> OperationIds {
     HashSet::new()
@@ -123,7 +126,7 @@ impl Operation<'_> {
     fn tag(&self) -> String {
         let first = self.route.http.path.as_str().split('/').nth(1).unwrap_or_default();
         if first.is_empty() || first.contains('{') {
-            "root".to_owned()
+            ROOT_TAG.to_owned()
         } else {
             first.to_owned()
         }

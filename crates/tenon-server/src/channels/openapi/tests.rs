@@ -54,12 +54,9 @@ fn check(document: &Value) {
             assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{operation}");
             assert!(!operation["summary"].as_str().unwrap().is_empty());
             assert!(!operation["description"].as_str().unwrap().is_empty());
-            assert!(
-                document["tags"]
-                    .as_array()
-                    .unwrap()
-                    .contains(&json!({ "name": operation["tags"][0] }))
-            );
+            let is_its = |tag: &&Value| tag["name"] == operation["tags"][0];
+            let tag = document["tags"].as_array().unwrap().iter().find(is_its);
+            assert!(!tag.unwrap()["description"].as_str().unwrap().is_empty());
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
             assert!(in_path.clone().all(|parameter| parameter["required"] == true));
@@ -168,7 +165,10 @@ fn channels_become_operations_with_the_models_of_their_services() {
     assert_eq!(get["description"], told);
     assert_eq!(
         (&get["tags"], &document["tags"]),
-        (&json!(["users"]), &json!([{ "name": "users" }]))
+        (
+            &json!(["users"]),
+            &json!([{ "name": "users", "description": "Paths below /users" }])
+        )
     );
     assert!(get["responses"]["429"].is_object() && get["responses"]["401"].is_null());
     let query: Vec<&str> = get["parameters"]
