@@ -163,13 +163,6 @@ fn channels_become_operations_with_the_models_of_their_services() {
     assert_eq!(get["deprecated"], true);
     let told = "All of it.\n\nStops working on 2027-01-15. Use /v2/users instead.";
     assert_eq!(get["description"], told);
-    assert_eq!(
-        (&get["tags"], &document["tags"]),
-        (
-            &json!(["users"]),
-            &json!([{ "name": "users", "description": "Paths below /users" }])
-        )
-    );
     assert!(get["responses"]["429"].is_object() && get["responses"]["401"].is_null());
     let query: Vec<&str> = get["parameters"]
         .as_array()
@@ -214,6 +207,17 @@ fn channels_of_services_that_say_nothing_take_anything() {
     let document = made(&[(route("verbs", None, "/verbs", "verbs"), Vec::new())], &[verbs]);
     let operations = document["paths"]["/verbs"].as_object().unwrap();
     assert_eq!(operations.keys().collect::<Vec<_>>(), ["put", "delete"]);
+}
+
+#[test]
+fn operations_are_grouped_by_the_first_segment_of_their_path() {
+    let paths = ["/users/{id}", "/users", "/{any}"];
+    let routes = paths.map(|path| (route(&format!("c{}", path.len()), None, path, "none"), Vec::new()));
+    let document = made(&routes, &[]);
+    assert_eq!(document["paths"]["/users/{id}"]["get"]["tags"], json!(["users"]));
+    let root = json!({ "name": "root", "description": "Paths that begin with a parameter, and the root" });
+    let users = json!({ "name": "users", "description": "Paths below /users" });
+    assert_eq!(document["tags"], json!([root, users]));
 }
 
 #[test]
