@@ -32,10 +32,14 @@ impl Keeper {
             .filter(|attempts| attempts.of == digest)
             .unwrap_or_else(|| Attempts::none(&digest));
         loop {
-            let due = self.due(&attempts);
-            acme.say(&self.wanted, &attempts, (due > self.shared.clock.now()).then_some(due));
-            self.until(due).await;
+            let now = self.shared.clock.now();
+            let due = self.due(&attempts, now);
+            acme.say(&self.wanted, &attempts, (due > now).then_some(due));
+            if !self.until(due, now).await {
+                continue;
+            }
             let Ok(_turn) = self.turn.acquire().await else { return };
+            acme.say(&self.wanted, &attempts, None);
             self.attempt(&mut attempts).await;
             if let Err(error) = keep(&acme.folder.attempts(name, config), &attempts, FILE_MODE) {
                 tracing::warn!(certificate = name, %error, "how the order went is not kept; a restart may order too soon");
@@ -44,9 +48,10 @@ impl Keeper {
     }
 
     /// When the certificate is ordered next.
-    fn due(&self, attempts: &Attempts) -> Timestamp {
+    fn due(&self, attempts: &Attempts, now: Timestamp) -> Timestamp {
         let issued = self.issued().map(|facts| renewal(&facts, &*self.shared.random));
-        issued.unwrap_or_default().max(attempts.pause_until)
+        let pause_until = attempts.pause_until(now, &self.shared.settings);
+        issued.unwrap_or_default().max(pause_until)
     }
 
     /// The certificate that is there, if it is for the hosts that are wanted.
@@ -57,11 +62,17 @@ impl Keeper {
         is_wanted.then_some(facts)
     }
 
-    /// Looks at the clock now and then, which may be set forward or back meanwhile.
-    async fn until(&self, due: Timestamp) {
-        while self.shared.clock.now() < due {
+    /// Looks at the clock now and then until it is time; false if it was set back, so that what is due must be found out anew.
+    async fn until(&self, due: Timestamp, mut before: Timestamp) -> bool {
+        while before < due {
             tokio::time::sleep(self.shared.settings.certificate_check_interval.0).await;
+            let now = self.shared.clock.now();
+            if now < before {
+                return false;
+            }
+            before = now;
         }
+        true
     }
 
     async fn attempt(&self, attempts: &mut Attempts) {

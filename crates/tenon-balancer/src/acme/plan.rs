@@ -34,6 +34,13 @@ impl Attempts {
         }
     }
 
+    /// Before when nothing is ordered. If the clock was set back since, that is no longer away than any pause lasts.
+    pub(super) fn pause_until(&self, now: Timestamp, settings: &Settings) -> Timestamp {
+        let retry_max = settings.acme_retry_max.0;
+        let longest = (retry_max + retry_max / 4).max(settings.acme_order_pause.0);
+        self.pause_until.min(now.plus(longest))
+    }
+
     /// An order succeeded.
     pub(super) fn succeeded(&mut self, now: Timestamp, settings: &Settings) {
         self.failures = 0;

@@ -17,6 +17,8 @@ use crate::secure::{Ca, Dial, Pem, ask, connect, connect_to};
 
 const HOST: &str = "shop.example.test";
 
+const HOSTS: [&str; 2] = [HOST, "www.shop.example.test"];
+
 /// A program of the test; ended when it is dropped.
 struct Program(Child);
 
@@ -154,6 +156,9 @@ fn quick() -> tenon_balancer::Settings {
     settings
 }
 
+/// An authority may ask for a pause of some seconds before it is asked how an order is.
+const ORDERED_WITHIN: Duration = Duration::from_secs(30);
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// `strict` has everything denied, or redirected to HTTPS.
@@ -182,8 +187,17 @@ fn shop(cluster: &Cluster) -> Option<ServedCertificate> {
 }
 
 async fn until(cluster: &Cluster, what: &str, holds: impl Fn(&ServedCertificate) -> bool) -> ServedCertificate {
-    eventually(what, || shop(cluster).is_some_and(|shop| holds(&shop))).await;
-    shop(cluster).unwrap()
+    let waiting = async {
+        loop {
+            if let Some(certificate) = shop(cluster).filter(&holds) {
+                return certificate;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(ORDERED_WITHIN, waiting).await;
+    assert!(waited.is_ok(), "{what} instead of {:?}", shop(cluster));
+    waited.unwrap()
 }
 
 /// Connects as a client that trusts the authority only; what it is shown is what the report says.
@@ -233,16 +247,16 @@ async fn a_certificate_is_ordered_served_kept_and_renewed() {
     let mut authority = Authority::new(cluster.address);
     authority.start();
     authority.until_up().await;
-    put_in_force(&cluster, &authority.order(&[HOST]), false);
+    put_in_force(&cluster, &authority.order(&HOSTS), false);
     let first = until(&cluster, "a certificate", is_good).await;
-    assert_eq!(first.hosts, [HOST]);
+    assert_eq!(first.hosts, HOSTS);
     let life = first.next_order.unwrap().since(first.not_before.unwrap());
     assert!(life >= 59 * DAY && life <= 64 * DAY, "{life:?}");
     visit(&cluster, &authority, &first).await;
     assert_private(&cluster);
 
     // What rules and redirections say is not for authorities.
-    put_in_force(&cluster, &authority.order(&[HOST]), true);
+    put_in_force(&cluster, &authority.order(&HOSTS), true);
     let unknown = async {
         while status(&cluster.get("/.well-known/acme-challenge/x").await) != 308 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -278,7 +292,7 @@ async fn a_certificate_is_ordered_served_kept_and_renewed() {
     let other = Cluster::start_cold(0, quick(), true);
     other.clock.set(cluster.clock.now());
     copy_kept(&cluster, &other);
-    put_in_force(&other, &authority.order(&[HOST]), false);
+    put_in_force(&other, &authority.order(&HOSTS), false);
     let there = until(&other, "the kept certificate", |now| {
         !now.fingerprint.is_empty() && now.next_order.is_some()
     })
@@ -329,4 +343,12 @@ async fn an_order_that_is_refused_leaves_what_is_there() {
     })
     .await;
     assert_eq!(distrusted.fingerprint, "");
+    // A clock that was wrong and is set right does not make it wait for years.
+    let wrong = cluster.clock.now().as_millis();
+    cluster.clock.set(Timestamp::from_millis(wrong - 1000 * 24 * 3_600_000));
+    let longest = cluster.clock.now().plus(Duration::from_mins(150));
+    until(&cluster, "a pause by the right clock", |now| {
+        now.next_order.is_some_and(|next| next <= longest)
+    })
+    .await;
 }
