@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -10,7 +11,7 @@ use hyper::header::HeaderMap;
 use hyper::{Request as HttpRequest, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
 use super::request::Request;
@@ -24,7 +25,7 @@ type Sender = SendRequest<Full<Bytes>>;
 pub(super) struct Multiplexed {
     port: u16,
     tls: TlsConnector,
-    shared: Mutex<Option<Sender>>,
+    shared: Mutex<Arc<OnceCell<Sender>>>,
 }
 
 impl Multiplexed {
@@ -49,15 +50,16 @@ impl Multiplexed {
         }
     }
 
-    /// The shared connection. If there is none, one request makes it and the others wait for that.
+    /// The shared connection. If there is none, one request makes it and all others wait for that.
     async fn shared(&self) -> Result<Sender, Seen> {
-        let mut shared = self.shared.lock().await;
-        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
-        }
-        let sender = self.connect().await?;
-        *shared = Some(sender.clone());
-        Ok(sender)
+        let cell = {
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if shared.get().is_some_and(SendRequest::is_closed) {
+                *shared = Arc::default();
+            }
+            Arc::clone(&shared)
+        };
+        cell.get_or_try_init(|| self.connect()).await.cloned()
     }
 
     async fn connect(&self) -> Result<Sender, Seen> {
