@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
@@ -89,7 +89,7 @@ impl Client {
     }
 
     async fn send(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, ClientError> {
-        let uri = request.uri().clone();
+        let (uri, is_signed) = (request.uri().clone(), request.method() == Method::POST);
         let (Some("https"), Some(host)) = (uri.scheme_str(), uri.host()) else {
             return Err(ClientError::Address(uri));
         };
@@ -107,7 +107,9 @@ impl Client {
             *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = pause_of(&answer);
         }
         let media_type = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if !status.is_success() && !media_type.is_some_and(|value| value.starts_with(b"application/problem+json")) {
+        // Only answers to signed requests are looked into for what is wrong.
+        let explains = is_signed && media_type.is_some_and(|value| value.starts_with(b"application/problem+json"));
+        if !status.is_success() && !explains {
             return Err(ClientError::Answer { host: place, status });
         }
         let (parts, body) = answer.into_parts();

@@ -6,11 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tenon_model::{Clock as _, InstanceId, Timestamp};
 use tenon_protocol::control::{BalancerConfiguration, ConfigurationPart, ServedCertificate};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{Cluster, PATIENCE, eventually, settings, status};
 use crate::secure::{Ca, Dial, Pem, ask, connect, connect_to};
@@ -311,6 +312,54 @@ async fn a_certificate_is_ordered_served_kept_and_renewed() {
     })
     .await;
     visit(&cluster, &authority, &last).await;
+}
+
+/// An authority that answers nothing but that it is asked too much.
+async fn overloaded(own: &Pem, listener: tokio::net::TcpListener) {
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+        }
+        let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7000\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        // Its client may have gone once it had the answer.
+        let _ = stream.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_asks_for_a_pause_gets_it() {
+    let cluster = Cluster::start_cold(0, quick(), true);
+    let ca = Ca::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let own = ca.sign_host("127.0.0.1");
+    let answering = tokio::spawn(async move { overloaded(&own, listener).await });
+    let order = json!({"hosts": [HOST], "acme": {
+        "directory": format!("https://{address}/dir"),
+        "terms_agreed": true,
+        "ca": ca.certificate,
+    }});
+    put_in_force(&cluster, &order, false);
+    let told = until(&cluster, "an authority that is overloaded", |now| {
+        now.problem.contains("answered 429") && now.next_order.is_some()
+    })
+    .await;
+    let pause = told.next_order.unwrap().since(cluster.clock.now()).as_secs();
+    assert!((7000..7000 * 5 / 4 + 1).contains(&pause), "{pause}");
+    answering.abort();
 }
 
 #[tokio::test]
