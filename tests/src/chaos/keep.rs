@@ -1,5 +1,6 @@
 //! What is left of a scenario for whoever looks into it: every request, what was done when, and the cluster's logs.
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,7 @@ use crate::load::Ledger;
 pub(super) fn keep(folder: &Path, subject: &Subject, ledger: &Ledger, done: &[Done]) -> anyhow::Result<()> {
     let context = || format!("cannot keep what happened in {}", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
-    write_requests(&folder.join("requests.jsonl"), ledger).with_context(context)?;
+    write_requests(&folder.join("requests.jsonl"), ledger, &subject.recorded()).with_context(context)?;
     let acts = done.iter().map(|done| {
         let act = format!("{:?}", done.act);
         let line = json!({"act": act, "from": seconds(done.from), "to": seconds(done.to), "error": done.error});
@@ -30,7 +31,7 @@ pub(super) fn keep(folder: &Path, subject: &Subject, ledger: &Ledger, done: &[Do
     Ok(())
 }
 
-fn write_requests(path: &Path, ledger: &Ledger) -> std::io::Result<()> {
+fn write_requests(path: &Path, ledger: &Ledger, recorded: &BTreeMap<u64, u32>) -> std::io::Result<()> {
     let mut file = BufWriter::new(std::fs::File::create(path)?);
     for entry in ledger.entries().iter() {
         let line = json!({
@@ -43,6 +44,7 @@ fn write_requests(path: &Path, ledger: &Ledger) -> std::io::Result<()> {
             "end": format!("{:?}", entry.end),
             "why": entry.why,
             "cid": entry.cid,
+            "done": entry.kind.is_recorded().then(|| recorded.get(&entry.id).unwrap_or(&0)),
         });
         writeln!(file, "{line}")?;
     }
