@@ -1,7 +1,7 @@
 //! Every metric of a server.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     calls: Family<CallLabels, Counter>,
     call_seconds: Family<ServiceLabels, Histogram>,
+    /// Of services that answered: what counts their calls, found without labels that would have to be made for each.
+    answered: RwLock<HashMap<String, (Histogram, Counter)>>,
     outgoing_calls: Family<OutgoingLabels, Counter>,
     outgoing_seconds: Family<ConnectionLabels, Histogram>,
     of_services: Mutex<ServiceMetrics>,
@@ -94,6 +96,7 @@ impl Metrics {
             left_out,
             calls,
             call_seconds,
+            answered: RwLock::default(),
             outgoing_calls,
             outgoing_seconds,
         }
@@ -103,6 +106,15 @@ impl Metrics {
 impl Metrics {
     /// Counts a call of a service. Names that no service has are counted as one, so that callers can't make metrics.
     pub(crate) fn service_called(&self, service: &str, duration: Duration, error: Option<&ServiceError>) {
+        let answered = self.answered.read().unwrap_or_else(PoisonError::into_inner);
+        if error.is_none()
+            && let Some((seconds, calls)) = answered.get(service)
+        {
+            seconds.observe(duration.as_secs_f64());
+            calls.inc();
+            return;
+        }
+        drop(answered);
         let outcome = match error {
             None => "ok",
             Some(ServiceError::NotFound(_)) => "not-found",
@@ -117,12 +129,18 @@ impl Metrics {
         };
         let known = !matches!(error, Some(ServiceError::NotFound(_)));
         let service = if known { service.to_owned() } else { String::new() };
-        self.call_seconds
-            .get_or_create(&ServiceLabels {
-                service: service.clone(),
-            })
-            .observe(duration.as_secs_f64());
-        self.calls.get_or_create(&CallLabels { service, outcome }).inc();
+        let labels = ServiceLabels {
+            service: service.clone(),
+        };
+        let seconds = self.call_seconds.get_or_create(&labels).clone();
+        seconds.observe(duration.as_secs_f64());
+        let labels = CallLabels { service, outcome };
+        let calls = self.calls.get_or_create(&labels).clone();
+        calls.inc();
+        if error.is_none() {
+            let mut answered = self.answered.write().unwrap_or_else(PoisonError::into_inner);
+            answered.insert(labels.service, (seconds, calls));
+        }
     }
 
     /// Counts a call of an outgoing connection.

@@ -148,7 +148,6 @@ async fn every_golden_frame_of_a_server_is_read() {
         "host-return",
         "host-return-error",
         "host-return-json",
-        "later",
     ] {
         socket.write_all(&golden(name)).await.unwrap();
         socket.write_all(&golden("ping")).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use bytes::BytesMut;
 use futures_util::FutureExt;
 use rustix::net::RecvFlags;
 use tenon_protocol::worker::{Frame, Hello, Kind, Limits, Message, PROTOCOL_VERSION, RequestFrame, Violation, decode};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 
@@ -126,8 +128,17 @@ impl Session {
             }
             match self.socket.try_read_buf(&mut *inbox) {
                 Ok(0) => return Ok(false),
-                Ok(_) => self.handle_all(&mut inbox)?,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(true),
+                Ok(_) => {
+                    let is_all = inbox.len() < inbox.capacity();
+                    self.handle_all(&mut inbox)?;
+                    if is_all {
+                        // There was no more than that: nobody has to ask the system again before it tells of more.
+                        let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
+                        let _ = self.socket.try_io(Interest::READABLE, nothing);
+                        return Ok(true);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(_) => return Ok(false),
             }
         }
@@ -179,8 +190,6 @@ impl Session {
                 None => Ok(()),
             },
             Message::Credit { id, bytes } => self.link.call(id).map_or(Ok(()), |call| call.credit.grant(bytes)),
-            // Nothing stands still while a host call takes long.
-            Message::Later { .. } => Ok(()),
             _ => Err(Violation::Malformed {
                 kind,
                 part: "direction",

@@ -32,8 +32,6 @@ pub enum Kind {
     HostCall = 2,
     /// What the platform answers.
     HostReturn = 3,
-    /// The platform's answer takes a while.
-    Later = 4,
     /// Nobody waits for the request any more.
     Cancel = 5,
     /// Finish and exit.
@@ -56,12 +54,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, by number.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Request,
         Kind::Reply,
         Kind::HostCall,
         Kind::HostReturn,
-        Kind::Later,
         Kind::Cancel,
         Kind::Drain,
         Kind::Hello,
@@ -78,8 +75,14 @@ impl TryFrom<u8> for Kind {
     type Error = Violation;
 
     fn try_from(number: u8) -> Result<Self, Violation> {
+        let index = match number {
+            0..4 => number,
+            5.. => number - 1,
+            // There was such a kind.
+            4 => return Err(Violation::UnknownKind(number)),
+        };
         Kind::ALL
-            .get(usize::from(number))
+            .get(usize::from(index))
             .copied()
             .ok_or(Violation::UnknownKind(number))
     }

@@ -21,13 +21,6 @@ pub enum Message {
     HostCall(HostCallFrame),
     /// What the platform answers.
     HostReturn(HostReturnFrame),
-    /// The answer to a host call takes a while.
-    Later {
-        /// The request.
-        id: u64,
-        /// The host call.
-        call: u32,
-    },
     /// Nobody waits for the request any more.
     Cancel {
         /// The request.
@@ -182,10 +175,6 @@ impl Message {
                 tail: frame.tail,
                 body: frame.body,
             }),
-            Kind::Later => Message::Later {
-                id: frame.id,
-                call: frame.call,
-            },
             Kind::Cancel => Message::Cancel { id: frame.id },
             Kind::Drain => Message::Drain,
             Kind::Hello => Message::Hello(Hello::parse(&frame.body)?),
@@ -228,10 +217,6 @@ impl Message {
                 tail: answer.tail,
                 body: answer.body,
                 ..Frame::bare(Kind::HostReturn, answer.id)
-            },
-            Message::Later { id, call } => Frame {
-                call,
-                ..Frame::bare(Kind::Later, id)
             },
             Message::Cancel { id } => Frame::bare(Kind::Cancel, id),
             Message::Drain => Frame::bare(Kind::Drain, 0),

@@ -14,7 +14,7 @@
 //! | 1 | reply | worker | id of the request; code = status, 0 means 200; flag 1 = the body is JSON; flag 2 = an exception escaped and the body is [`Raised`]; flag 8 = the body goes on in chunks; tail = [`ReplyHead`] as JSON or nothing |
 //! | 2 | host call | worker | id of the request it belongs to; call = a number of the worker's choice; tail = JSON with `op`; body, which is JSON with flag 1 |
 //! | 3 | host return | server | id and call of the host call; code = 0 or a status; tail = JSON or nothing; body, which is JSON with flag 1 |
-//! | 4 | later | server | id and call of a host call whose answer takes input or output: somebody else should read the socket meanwhile |
+//! | 4 | | | not used |
 //! | 5 | cancel | server | id of a request nobody waits for any more |
 //! | 6 | drain | server | nothing: finish what runs, take no more, exit |
 //! | 7 | hello | worker | the first frame; body = [`Hello`] as JSON |

@@ -303,7 +303,7 @@ impl Inner {
         if let Some(missing) = self.services.iter().find(|service| !has(service)) {
             return Err(StartError::Differs(format!("'{}' is missing", missing.name)));
         }
-        let connection = Connection::new(ready.stream);
+        let (connection, socket) = Connection::new(ready.stream);
         let number = self.lives.fetch_add(1, Ordering::Relaxed);
         let life = Life::new(&self.shared.settings, number, ready.started);
         let worker = Arc::new(Worker::new(
@@ -334,7 +334,7 @@ impl Inner {
         {
             worker.send_configuration(body, &self.shared);
         }
-        tasks.spawn(reader::read(self.clone(), worker, ready.buffer, ended));
+        tasks.spawn(reader::read(self.clone(), worker, socket, ready.buffer, ended));
         if self.queue.len() > 0 {
             self.pump_waiting();
         }

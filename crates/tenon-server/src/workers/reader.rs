@@ -10,6 +10,8 @@ use serde_json::Value;
 use tenon_protocol::worker::{
     Frame, HostCallFrame, HostReturnFrame, Kind, LogLine, Message, ReplyFrame, Violation, decode, encode_host_return,
 };
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, timeout};
@@ -53,8 +55,14 @@ pub(crate) async fn watch(
 }
 
 /// Reads until the worker ends, then looks after what it leaves behind.
-pub(crate) async fn read(inner: Arc<Inner>, worker: Arc<Worker>, buffer: BytesMut, ended: oneshot::Receiver<String>) {
-    let violation = read_frames(&inner, &worker, buffer).await.err();
+pub(crate) async fn read(
+    inner: Arc<Inner>,
+    worker: Arc<Worker>,
+    socket: OwnedReadHalf,
+    buffer: BytesMut,
+    ended: oneshot::Receiver<String>,
+) {
+    let violation = read_frames(&inner, &worker, socket, buffer).await.err();
     if let Some(violation) = &violation {
         worker.kill(broken(violation));
     }
@@ -72,24 +80,22 @@ fn broken(violation: &Violation) -> String {
     format!("it broke the protocol: {violation}")
 }
 
-async fn read_frames(inner: &Arc<Inner>, worker: &Arc<Worker>, mut buffer: BytesMut) -> Result<(), Violation> {
+async fn read_frames(
+    inner: &Arc<Inner>,
+    worker: &Arc<Worker>,
+    mut socket: OwnedReadHalf,
+    mut buffer: BytesMut,
+) -> Result<(), Violation> {
     let limits = inner.shared.limits;
-    let stream = worker.connection.stream();
     loop {
         while let Some(frame) = decode(&mut buffer, &limits)? {
             handle(inner, worker, frame)?;
         }
-        if stream.readable().await.is_err() {
-            return Ok(());
-        }
         if buffer.capacity() - buffer.len() < 4096 {
             buffer.reserve(64 << 10);
         }
-        match stream.try_read_buf(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return Ok(()),
+        if matches!(socket.read_buf(&mut buffer).await, Ok(0) | Err(_)) {
+            return Ok(());
         }
     }
 }
@@ -250,12 +256,6 @@ fn begin_host_call(inner: &Arc<Inner>, worker: &Arc<Worker>, call: HostCallFrame
         );
         return Ok(());
     }
-    // Everything that can be asked for now takes input or output: somebody else should read the socket meanwhile.
-    let later = Frame {
-        call: number,
-        ..Frame::bare(Kind::Later, id)
-    };
-    worker.send_frame(&later, &inner.shared);
     let (inner, worker) = (inner.clone(), worker.clone());
     inner.shared.tasks.clone().spawn(async move {
         if inner.queue.waiting(facts.class) > 0 {
@@ -332,7 +332,7 @@ fn send_return(inner: &Inner, worker: &Worker, id: u64, call: u32, answer: HostR
             return;
         }
     }
-    let _ = worker.connection.send(bytes, frame.body, &inner.shared.tasks);
+    worker.connection.send(bytes, frame.body, &inner.shared.tasks);
 }
 
 /// A line that a service logs, as a line of ours.

@@ -230,7 +230,7 @@ impl Worker {
         self.last_used.store(sequence, Ordering::Relaxed);
         bytes[ID_BYTES].copy_from_slice(&id.to_le_bytes());
         // A worker that is gone is noticed by its reader, which then looks after the call.
-        let _ = self.connection.send(bytes, body, &shared.tasks);
+        self.connection.send(bytes, body, &shared.tasks);
         if let Some((_, sending)) = upload {
             shared.tasks.spawn(sending);
         }
@@ -412,7 +412,7 @@ impl Worker {
     pub(crate) fn send_frame(&self, frame: &Frame, shared: &Shared) {
         let mut bytes = BytesMut::with_capacity(64);
         if encode(frame, &mut bytes, &shared.limits).is_ok() {
-            let _ = self.connection.send(bytes, Bytes::new(), &shared.tasks);
+            self.connection.send(bytes, Bytes::new(), &shared.tasks);
         }
     }
 
@@ -421,9 +421,7 @@ impl Worker {
         let frame = Message::Config(Bytes::new()).into_frame();
         let mut bytes = BytesMut::with_capacity(64);
         match encode_head(&frame, body.len(), &mut bytes, &shared.limits, |_| Ok(())) {
-            Ok(()) => {
-                let _ = self.connection.send(bytes, body, &shared.tasks);
-            }
+            Ok(()) => self.connection.send(bytes, body, &shared.tasks),
             Err(violation) => tracing::error!(worker = %self.name, "the user configuration is not sent: {violation}"),
         }
     }

@@ -310,6 +310,8 @@ impl Connector {
             self.shared.take_unsent(&mut batch);
             if batch.is_empty() {
                 self.shared.wake.notified().await;
+                // The tasks that are ready may have calls too.
+                tokio::task::yield_now().await;
                 continue;
             }
             if let Err(error) = write.write_all(&batch).await {
