@@ -1,6 +1,5 @@
 """The worker process: reads its arguments, imports the services, says hello and runs what the server asks for."""
 
-import argparse
 import faulthandler
 import gc
 import logging
@@ -10,7 +9,8 @@ import socket
 import stat
 import sys
 import threading
-from typing import Any, Dict, List, Optional, Sequence
+from itertools import zip_longest
+from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence
 
 from . import logs, payloads, protocol
 from .leader import Runtime
@@ -22,6 +22,15 @@ EXIT_USAGE = 64
 
 def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Runs a worker until the server closes its socket."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if arguments == ["--zygote"]:
+        from .zygote import Zygote
+
+        order = Zygote(_socket()).wait()
+        if order is None:
+            return
+        arguments = order
     options = _options(arguments)
     sock = _socket()
     _watch_owner()
@@ -42,22 +51,42 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     runtime.serve(loader.entries, hello, sink)
 
 
-def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tenon_worker", description="Runs services for a Tenon server.", allow_abbrev=False)
-    parser.add_argument("--root", required=True, help="the directory with the service files")
-    parser.add_argument("--group", default="default", help="the worker group")
-    parser.add_argument("--threads", type=int, default=64, help="how many synchronous handlers may run at once")
-    parser.add_argument("--import-timeout", type=float, default=0.0, help="how many seconds one file may take to import; 0 for no limit")
-    parser.add_argument("--body-limit", type=int, default=protocol.BODY_LIMIT_BYTES, help="the largest answer in bytes")
-    options = parser.parse_args(arguments)
+class Options(NamedTuple):
+    """What a worker is told when it is started, as `--name value`."""
+
+    root: str = ""
+    """The directory with the service files."""
+    group: str = "default"
+    """The worker group."""
+    threads: int = 64
+    """How many synchronous handlers may run at once."""
+    import_timeout: float = 0.0
+    """How many seconds one file may take to import; 0 for no limit."""
+    body_limit: int = protocol.BODY_LIMIT_BYTES
+    """The largest answer in bytes."""
+
+
+def _options(arguments: Sequence[str]) -> Options:
+    # Python's own module for this takes as long as all the rest of a worker's start.
+    given: Dict[str, Any] = {}
+    for name, value in zip_longest(arguments[::2], arguments[1::2]):
+        field = name[2:].replace("-", "_")
+        kind = Options.__annotations__.get(field)
+        if not name.startswith("--") or kind is None or value is None:
+            _refuse(f"{name}: no such option, or without a value")
+        try:
+            given[field] = kind(value)
+        except ValueError:
+            _refuse(f"{name}: {value!r} is no {kind.__name__}")
+    options = Options(**given)
     if not os.path.isdir(options.root):
-        _refuse(f"--root: {options.root} is no directory")
+        _refuse(f"--root: {options.root!r} is no directory")
     if options.threads < 1:
         _refuse("--threads: at least 1")
     return options
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str) -> NoReturn:
     sys.stderr.write(f"tenon worker: {message}\n")
     raise SystemExit(EXIT_USAGE)
 
@@ -71,7 +100,6 @@ def _socket() -> socket.socket:
         return socket.socket(fileno=fd)
     except (ValueError, OSError) as error:
         _refuse(f"{FD_VARIABLE} has to be the number of the socket to the server: {error}")
-        raise
 
 
 def _let_go_in_children(sock: socket.socket) -> None:
@@ -109,7 +137,7 @@ def _watch_owner() -> None:
     threading.Thread(target=watch, name="tenon-owner", daemon=True).start()
 
 
-def _hello(loader: Loader, options: argparse.Namespace) -> Dict[str, Any]:
+def _hello(loader: Loader, options: Options) -> Dict[str, Any]:
     refused: List[Dict[str, Any]] = [loader.refused[path]._asdict() for path in sorted(loader.refused)]
     return {
         "protocol": protocol.VERSION,

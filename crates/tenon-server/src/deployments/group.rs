@@ -95,6 +95,7 @@ pub(crate) fn program<'a>(group: &str, files: &'a FileSet) -> Option<&'a Deploym
 struct GroupFile {
     python: Option<String>,
     workers: Option<usize>,
+    fork_workers: Option<bool>,
     threads: Option<u32>,
     memory_limit_bytes: Option<u64>,
     lifetime: Option<DurationText>,
@@ -115,6 +116,7 @@ impl GroupFile {
         WorkerSettings {
             python: self.python.unwrap_or(base.python),
             workers: self.workers.unwrap_or(base.workers),
+            fork_workers: self.fork_workers.unwrap_or(base.fork_workers),
             threads: self.threads.unwrap_or(base.threads),
             memory_bytes_max: self.memory_limit_bytes.unwrap_or(base.memory_bytes_max),
             lifetime: self.lifetime.unwrap_or(base.lifetime),

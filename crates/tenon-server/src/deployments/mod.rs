@@ -46,7 +46,9 @@ pub use settings::DeploymentSettings;
 
 use crate::call::HostCalls;
 use crate::services::{Registry, ServicesParts};
-use crate::workers::{Interpreter, UserError, WorkerProgram, WorkerSettings, WorkerSpec, WorkerUser, interpreter};
+use crate::workers::{
+    Interpreter, UserError, WorkerProgram, WorkerSettings, WorkerSpec, WorkerUser, Zygotes, interpreter,
+};
 use environments::{Environment, Environments};
 use files::FileSet;
 use probe::Candidate;
@@ -123,7 +125,7 @@ pub(crate) struct Inner {
     services_dir: Option<PathBuf>,
     /// Where the files of deployments are written.
     deployments_dir: PathBuf,
-    /// The program that every worker runs.
+    /// The program that every Python worker runs.
     entry: PathBuf,
     random: Arc<dyn Random>,
     settings: DeploymentSettings,
@@ -133,6 +135,7 @@ pub(crate) struct Inner {
     /// Interpreters by the names that settings give them.
     interpreters: Mutex<BTreeMap<String, Arc<OnceCell<Interpreter>>>>,
     environments: Environments,
+    zygotes: Zygotes,
     tasks: TaskTracker,
     /// By group: one deployment at a time in this process; the lease does the same for the cluster.
     coordinating: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -173,6 +176,7 @@ impl Deployments {
             services_dir: parts.services_dir,
             environments: Environments::new(parts.run_dir.join("environments"), &parts.deployments),
             deployments_dir,
+            zygotes: Zygotes::new(&entry, user.as_ref(), &parts.workers),
             entry,
             random: parts.random,
             settings: parts.deployments,
@@ -204,6 +208,7 @@ impl Deployments {
         lock(&self.0.candidates).clear();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.0.zygotes.end().await;
     }
 
     /// What a canary is asked for with, checked, and with what was not said filled in.
@@ -294,6 +299,7 @@ impl Inner {
             WorkerProgram::Python {
                 interpreter: settings.python.clone(),
                 entry: self.entry.clone(),
+                zygote: settings.fork_workers.then(|| self.zygotes.of(&settings.python)),
             }
         };
         let variables = vec![

@@ -2,6 +2,7 @@
 //!
 //! - [`Pool`] is what a deployment runs on: some workers, the queue before them, and the tasks that keep both well.
 //! - `worker.rs` is one worker as the pool sees it: what it runs, and what it may still take.
+//! - `start.rs` starts a worker; `zygote.rs` has Python's forked, which takes a tenth of the time.
 //! - `process.rs` is the operating system's side: spawning, signals, exit codes; `connection.rs` the socket; `reader.rs` what
 //!   comes out of it; `stream.rs` bodies in chunks, either way; `output.rs` what the worker prints.
 //!
@@ -32,6 +33,7 @@ mod user;
 #[cfg(test)]
 mod violation_tests;
 mod worker;
+mod zygote;
 
 pub use pool::{Pool, PoolParts, WorkerStatus};
 pub use service::ServiceEntry;
@@ -39,3 +41,5 @@ pub use settings::WorkerSettings;
 pub(crate) use start::{Interpreter, interpreter};
 pub use start::{ReadyWorker, StartError, WorkerProgram, WorkerSpec};
 pub use user::{UserError, WorkerUser};
+pub use zygote::Zygote;
+pub(crate) use zygote::Zygotes;

@@ -321,7 +321,7 @@ impl Inner {
         }
         let (sender, ended) = oneshot::channel();
         let tasks = &self.shared.tasks;
-        tasks.spawn(reader::watch(ready.child, ready.owner, worker.clone(), sender));
+        tasks.spawn(reader::watch(ready.process, ready.owner, worker.clone(), sender));
         self.workers.rcu(|workers| {
             let mut workers = Vec::clone(workers);
             workers.push(worker.clone());

@@ -5,23 +5,31 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tenon_protocol::worker::WORKER_FD_VARIABLE;
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::time::Duration;
 
 use super::user::WorkerUser;
 
 /// The descriptor on which a worker finds its socket.
 const WORKER_FD: i32 = 3;
 
+/// How often to look whether a process is gone whose end nobody tells.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What is run.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandLine {
     pub(crate) program: String,
+    /// What comes before the arguments: an interpreter's flags and the program that it runs.
+    pub(crate) entry: Vec<OsString>,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) directory: PathBuf,
     pub(crate) variables: Vec<(&'static str, String)>,
@@ -30,26 +38,64 @@ pub(crate) struct CommandLine {
     pub(crate) address_space_bytes_max: u64,
 }
 
-/// Starts a worker in a process group of its own. Its standard input is a pipe that nobody writes to: when the server ends,
-/// however it ends, the worker sees the end of it.
-pub(crate) fn spawn(line: &CommandLine) -> io::Result<(Child, UnixStream)> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
+/// The server's ends of what connects it with a worker.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) stream: UnixStream,
+    pub(crate) output: pipe::Receiver,
+    pub(crate) errors: pipe::Receiver,
+    /// Nobody writes to it: when the server ends, however it ends, the worker sees the end of it.
+    pub(crate) owner: OwnedFd,
+}
+
+/// The worker's ends of the same.
+#[derive(Debug)]
+pub(crate) struct WorkerEnds {
+    pub(crate) socket: OwnedFd,
+    pub(crate) input: OwnedFd,
+    pub(crate) output: OwnedFd,
+    pub(crate) errors: OwnedFd,
+}
+
+/// What will connect the server with a worker.
+pub(crate) fn connection() -> io::Result<(Ends, WorkerEnds)> {
+    let (stream, socket) = std::os::unix::net::UnixStream::pair()?;
+    stream.set_nonblocking(true)?;
+    let (input, owner) = io::pipe()?;
+    let (output, output_end) = io::pipe()?;
+    let (errors, errors_end) = io::pipe()?;
+    let ours = Ends {
+        stream: UnixStream::from_std(stream)?,
+        output: pipe::Receiver::from_owned_fd(output.into())?,
+        errors: pipe::Receiver::from_owned_fd(errors.into())?,
+        owner: owner.into(),
+    };
+    let theirs = WorkerEnds {
+        socket: socket.into(),
+        input: input.into(),
+        output: output_end.into(),
+        errors: errors_end.into(),
+    };
+    Ok((ours, theirs))
+}
+
+/// Starts a program in a process group of its own.
+pub(crate) fn spawn(line: &CommandLine, ends: WorkerEnds) -> io::Result<Process> {
     let mut command = std::process::Command::new(&line.program);
     command
-        .args(&line.arguments)
+        .args(line.entry.iter().chain(&line.arguments))
         .current_dir(&line.directory)
         .env(WORKER_FD_VARIABLE, WORKER_FD.to_string())
         .envs(line.variables.iter().map(|(name, value)| (name, value)))
         // The files are the server's own copies: compiled ones beside them make the next worker start sooner.
         .env_remove("PYTHONDONTWRITEBYTECODE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdin(ends.input)
+        .stdout(ends.output)
+        .stderr(ends.errors)
         .process_group(0);
     command
         .fd_mappings(vec![FdMapping {
-            parent_fd: OwnedFd::from(theirs),
+            parent_fd: ends.socket,
             child_fd: WORKER_FD,
         }])
         .map_err(io::Error::other)?;
@@ -62,10 +108,85 @@ pub(crate) fn spawn(line: &CommandLine) -> io::Result<(Child, UnixStream)> {
             .env("LOGNAME", &user.name);
     }
     let child = Command::from(command).kill_on_drop(true).spawn()?;
-    if line.address_space_bytes_max > 0 {
-        limit_address_space(&child, line.address_space_bytes_max)?;
+    Ok(Process::Child(child))
+}
+
+/// A worker's process. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) enum Process {
+    /// One that the server started.
+    Child(Child),
+    /// One that was forked by another process, which will tell how it ended.
+    Forked(Forked),
+}
+
+impl Process {
+    /// Its process id; 0 if its end was already waited for.
+    pub(crate) fn id(&self) -> u32 {
+        match self {
+            Process::Child(child) => child.id().unwrap_or(0),
+            Process::Forked(forked) => forked.pid,
+        }
     }
-    Ok((child, UnixStream::from_std(ours)?))
+
+    /// Waits for its end.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Process::Child(child) => child.wait().await,
+            Process::Forked(forked) => forked.wait().await,
+        }
+    }
+}
+
+/// A process that another one waits for.
+#[derive(Debug)]
+pub(crate) struct Forked {
+    pid: u32,
+    told: oneshot::Receiver<ExitStatus>,
+    status: Option<ExitStatus>,
+}
+
+impl Forked {
+    /// A process whose end will be told.
+    pub(crate) fn new(pid: u32, told: oneshot::Receiver<ExitStatus>) -> Self {
+        Self {
+            pid,
+            told,
+            status: None,
+        }
+    }
+
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        if let Ok(status) = (&mut self.told).await {
+            self.status = Some(status);
+            return Ok(status);
+        }
+        while is_running(self.pid) {
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(io::Error::other(
+            "an unknown cause: the process that started it is gone",
+        ))
+    }
+}
+
+impl Drop for Forked {
+    fn drop(&mut self) {
+        if self.status.is_none() && self.told.try_recv().is_err() {
+            signal(self.pid, Signal::KILL);
+        }
+    }
+}
+
+/// Whether there is such a process that has not ended.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it may have parentheses of its own.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| state != 'Z' && state != 'X')
 }
 
 /// Sends a signal to a worker and to whatever it started. A worker that has ended is no error.
@@ -85,16 +206,16 @@ pub(crate) fn ending(status: ExitStatus) -> String {
     }
 }
 
-/// Sets the limit of a process that has just begun, before it can have used much.
-fn limit_address_space(child: &Child, bytes: u64) -> io::Result<()> {
+/// Sets the limit of a process that has just begun, before it can have used much; 0 for no limit.
+pub(crate) fn limit_address_space(process: &Process, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
     let limit = rustix::process::Rlimit {
         current: Some(bytes),
         maximum: Some(bytes),
     };
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw);
+    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
     rustix::process::prlimit(pid, rustix::process::Resource::As, limit)?;
     Ok(())
 }

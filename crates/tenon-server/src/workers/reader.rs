@@ -1,5 +1,6 @@
 //! The tasks of one worker: one reads its socket and completes calls, one waits for its end.
 
+use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,12 +13,11 @@ use tenon_protocol::worker::{
 };
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
-use tokio::process::{Child, ChildStdin};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, timeout};
 
 use super::pool::Inner;
-use super::process;
+use super::process::{self, Process};
 use super::running::Running;
 use super::stream::{Download, Frames};
 use super::worker::{HostFacts, Worker};
@@ -28,21 +28,16 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Waits for the end of the process, or ends it when asked to. `owner` is the pipe whose end tells the worker that its server
 /// is gone.
-pub(crate) async fn watch(
-    mut child: Child,
-    owner: Option<ChildStdin>,
-    worker: Arc<Worker>,
-    ended: oneshot::Sender<String>,
-) {
+pub(crate) async fn watch(mut process: Process, owner: OwnedFd, worker: Arc<Worker>, ended: oneshot::Sender<String>) {
     let by_itself: Option<std::io::Result<ExitStatus>> = tokio::select! {
-        status = child.wait() => Some(status),
+        status = process.wait() => Some(status),
         () = worker.kill.cancelled() => None,
     };
     // Its children go with it, whichever way it ended.
     process::signal(worker.pid, Signal::KILL);
     let status = match by_itself {
         Some(status) => status,
-        None => child.wait().await,
+        None => process.wait().await,
     };
     drop(owner);
     let mut cause = status.map_or_else(|error| error.to_string(), process::ending);

@@ -14,6 +14,9 @@ pub struct WorkerSettings {
     pub python: String,
     /// Worker processes of the group; 0 means as many as the machine has cores, at least 2 and at most 8.
     pub workers: usize,
+    /// Whether Python workers are forked from a process that has imported what all of them need, which makes them start sooner
+    /// and share memory. Otherwise each is started by itself, as it is if it can't be forked.
+    pub fork_workers: bool,
     /// How many synchronous calls a worker can run at once.
     pub threads: u32,
     /// The user that workers run as, by name; empty for the server's own. Only a server that runs as root can choose.
@@ -78,6 +81,7 @@ impl Default for WorkerSettings {
         Self {
             python: "python3".to_owned(),
             workers: 0,
+            fork_workers: true,
             threads: 64,
             worker_user: String::new(),
             import_timeout: DurationText::from_secs(10),

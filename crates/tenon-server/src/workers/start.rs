@@ -2,24 +2,26 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use rustix::process::Signal;
 use tenon_protocol::worker::{Hello, Limits, Message, Violation, decode};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStdin};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::output::{LastLines, Stream, log_output};
-use super::process::{self, CommandLine};
+use super::process::{self, CommandLine, Ends, Process};
 use super::reader::log_line;
 use super::settings::WorkerSettings;
 use super::user::WorkerUser;
+use super::zygote::Zygote;
 
 /// What workers of a deployment run.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub enum WorkerProgram {
         interpreter: String,
         /// The program that every worker runs.
         entry: PathBuf,
+        /// Who forks the workers; none if each is started by itself.
+        zygote: Option<Arc<Zygote>>,
     },
     /// A program that has the services itself.
     Executable(PathBuf),
@@ -58,15 +62,32 @@ impl WorkerProgram {
             WorkerProgram::Executable(path) => path.display().to_string(),
         }
     }
+
+    /// What comes before the arguments of a worker.
+    fn entry(&self) -> Vec<OsString> {
+        match self {
+            WorkerProgram::Python { entry, .. } => python_entry(entry),
+            WorkerProgram::Executable(_) => Vec::new(),
+        }
+    }
+
+    fn zygote(&self) -> Option<&Arc<Zygote>> {
+        match self {
+            WorkerProgram::Python { zygote, .. } => zygote.as_ref(),
+            WorkerProgram::Executable(_) => None,
+        }
+    }
+}
+
+/// How an interpreter is told to run a worker's program.
+pub(crate) fn python_entry(entry: &Path) -> Vec<OsString> {
+    let flags = ["-X", "faulthandler", "-u"].map(OsString::from);
+    flags.into_iter().chain([entry.as_os_str().to_owned()]).collect()
 }
 
 impl WorkerSpec {
     fn command_line(&self, settings: &WorkerSettings) -> CommandLine {
         let mut arguments: Vec<OsString> = Vec::new();
-        if let WorkerProgram::Python { entry, .. } = &self.program {
-            arguments.extend(["-X", "faulthandler", "-u"].map(OsString::from));
-            arguments.push(entry.clone().into());
-        }
         arguments.push("--root".into());
         arguments.push(self.root.clone().into());
         arguments.push("--group".into());
@@ -81,6 +102,7 @@ impl WorkerSpec {
         }
         CommandLine {
             program: self.program.name(),
+            entry: self.program.entry(),
             arguments,
             directory: self.root.clone(),
             variables: self.variables.clone(),
@@ -175,8 +197,8 @@ impl StartError {
 pub struct ReadyWorker {
     pub(crate) name: String,
     pub(crate) pid: u32,
-    pub(crate) child: Child,
-    pub(crate) owner: Option<ChildStdin>,
+    pub(crate) process: Process,
+    pub(crate) owner: OwnedFd,
     pub(crate) stream: UnixStream,
     pub(crate) buffer: BytesMut,
     pub(crate) started: Instant,
@@ -194,31 +216,23 @@ impl ReadyWorker {
     ) -> Result<Self, StartError> {
         let line = spec.command_line(settings);
         let started = Instant::now();
-        let (mut child, mut stream) = process::spawn(&line).map_err(|source| StartError::Spawn {
+        let (ends, process) = launch(spec, &line).await.map_err(|source| StartError::Spawn {
             program: line.program.clone(),
             source,
         })?;
-        let pid = child.id().unwrap_or(0);
+        let Ends {
+            mut stream,
+            output,
+            errors,
+            owner,
+        } = ends;
+        let pid = process.id();
         let last = LastLines::default();
-        let out = child.stdout.take().map(|pipe| {
-            tasks.spawn(log_output(
-                pipe,
-                Stream::Out,
-                name.clone(),
-                last.clone(),
-                settings.clone(),
-            ))
-        });
-        let error = child.stderr.take().map(|pipe| {
-            tasks.spawn(log_output(
-                pipe,
-                Stream::Error,
-                name.clone(),
-                last.clone(),
-                settings.clone(),
-            ))
-        });
-        let owner = child.stdin.take();
+        let log = |pipe, stream| {
+            let lines = log_output(pipe, stream, name.clone(), last.clone(), settings.clone());
+            tasks.spawn(lines)
+        };
+        let pipes = [log(output, Stream::Out), log(errors, Stream::Error)];
         let mut buffer = BytesMut::with_capacity(64 << 10);
         let greeted = timeout(
             settings.hello_timeout.0,
@@ -231,13 +245,13 @@ impl ReadyWorker {
                 process::signal(pid, Signal::KILL);
                 return Err(violation.into());
             }
-            Ok(Ok(None)) => return Err(last_words(child, &last, [out, error], None).await),
-            Err(_) => return Err(last_words(child, &last, [out, error], Some(settings.hello_timeout.0)).await),
+            Ok(Ok(None)) => return Err(last_words(process, &last, pipes, None).await),
+            Err(_) => return Err(last_words(process, &last, pipes, Some(settings.hello_timeout.0)).await),
         };
         Ok(Self {
             name,
             pid,
-            child,
+            process,
             owner,
             stream,
             buffer,
@@ -247,16 +261,32 @@ impl ReadyWorker {
     }
 }
 
+/// Forks a worker, or starts it if it can't be forked.
+async fn launch(spec: &WorkerSpec, line: &CommandLine) -> io::Result<(Ends, Process)> {
+    let (ours, theirs) = process::connection()?;
+    let forked = match spec.program.zygote() {
+        Some(zygote) => zygote.fork(line, &theirs).await,
+        None => None,
+    };
+    let process = match forked {
+        // The worker has ends of its own by now.
+        Some(process) => process,
+        None => process::spawn(line, theirs)?,
+    };
+    process::limit_address_space(&process, line.address_space_bytes_max)?;
+    Ok((ours, process))
+}
+
 /// What a worker that did not greet has to say: how it ended by itself, or that it had to be ended after so long.
 async fn last_words(
-    mut child: Child,
+    mut process: Process,
     last: &LastLines,
-    pipes: [Option<JoinHandle<()>>; 2],
+    pipes: [JoinHandle<()>; 2],
     timed_out: Option<Duration>,
 ) -> StartError {
-    let pid = child.id().unwrap_or(0);
+    let pid = process.id();
     let by_itself = match timed_out {
-        None => timeout(Duration::from_millis(500), child.wait()).await.ok(),
+        None => timeout(Duration::from_millis(500), process.wait()).await.ok(),
         Some(_) => None,
     };
     if pid != 0 {
@@ -264,10 +294,10 @@ async fn last_words(
     }
     let status = match by_itself {
         Some(status) => status,
-        None => child.wait().await,
+        None => process.wait().await,
     };
     // The pipes are at their end now; what was in them belongs to the error.
-    for task in pipes.into_iter().flatten() {
+    for task in pipes {
         let _ = timeout(Duration::from_millis(500), task).await;
     }
     match timed_out {

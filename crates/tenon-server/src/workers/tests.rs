@@ -139,6 +139,7 @@ pub(crate) fn sdk() -> PathBuf {
 pub(crate) struct Bench {
     pub(crate) pool: Pool,
     dir: tempfile::TempDir,
+    zygotes: Zygotes,
     pub(crate) host: std::sync::Arc<Mirror>,
 }
 
@@ -160,6 +161,7 @@ pub(crate) async fn bench_of(services: &str, change: impl FnOnce(&mut WorkerSett
     };
     change(&mut settings);
     let host = std::sync::Arc::new(Mirror::default());
+    let zygotes = Zygotes::new(&sdk(), None, &settings);
     let parts = PoolParts {
         deployment: 7,
         spec: WorkerSpec {
@@ -168,6 +170,7 @@ pub(crate) async fn bench_of(services: &str, change: impl FnOnce(&mut WorkerSett
             program: WorkerProgram::Python {
                 interpreter: settings.python.clone(),
                 entry: sdk(),
+                zygote: settings.fork_workers.then(|| zygotes.of(&settings.python)),
             },
             variables: Vec::new(),
             user: None,
@@ -185,7 +188,12 @@ pub(crate) async fn bench_of(services: &str, change: impl FnOnce(&mut WorkerSett
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Bench { pool, dir, host }
+    Bench {
+        pool,
+        dir,
+        zygotes,
+        host,
+    }
 }
 
 pub(crate) fn service_call(service: &str, payload: &Value) -> ServiceCall {
@@ -465,6 +473,49 @@ async fn callers_that_leave_leave_nothing_behind() {
     bench.pool.kill().await;
 }
 
+/// The process that started another one.
+fn parent_of(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    rest.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_outlive_the_process_that_forked_them() {
+    let bench = bench(|_| {}).await;
+    let pids = bench.pids();
+    let zygote = parent_of(pids[0]);
+    assert_ne!(zygote, std::process::id());
+    assert_eq!(zygote, parent_of(pids[1]));
+    process::signal(zygote, rustix::process::Signal::KILL);
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    // Nobody tells how they end any more, and yet they are replaced.
+    for pid in &pids {
+        process::signal(*pid, rustix::process::Signal::KILL);
+    }
+    bench.replaced(&pids).await;
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    let next = parent_of(bench.pids()[0]);
+    assert_ne!(next, zygote);
+    bench.pool.kill().await;
+    bench.zygotes.end().await;
+    assert!(!Path::new(&format!("/proc/{next}")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_are_started_one_by_one_where_they_are_not_to_be_forked() {
+    let bench = bench(|settings| settings.fork_workers = false).await;
+    let pids = bench.pids();
+    assert!(pids.iter().all(|pid| parent_of(*pid) == std::process::id()));
+    let error = bench.invoke("test.exit", json!({})).await.unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::WorkerDied { cause } if cause == "exit code 3"),
+        "{error:?}"
+    );
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    bench.pool.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_can_not_start_says_why() {
     let dir = tempfile::tempdir().unwrap();
@@ -479,6 +530,7 @@ async fn a_worker_that_can_not_start_says_why() {
         program: WorkerProgram::Python {
             interpreter: interpreter.to_owned(),
             entry: sdk(),
+            zygote: None,
         },
         variables: Vec::new(),
         user: None,
