@@ -9,7 +9,7 @@ use crate::{install, ui};
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The scenarios (balancer, channels, deploy, rest, services, start); all if none is named.
+    /// The scenarios (balancer, channels, deploy, neighbours, rest, services, start); all if none is named.
     scenarios: Vec<String>,
     /// How often each target is measured.
     #[arg(long)]
@@ -19,7 +19,15 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-const SCENARIOS: [&str; 6] = ["balancer", "channels", "deploy", "rest", "services", "start"];
+const SCENARIOS: [&str; 7] = [
+    "balancer",
+    "channels",
+    "deploy",
+    "neighbours",
+    "rest",
+    "services",
+    "start",
+];
 
 /// Application servers that the scenarios `rest` and `services` measure beside ours.
 const PYTHON_PEERS: [&str; 3] = ["granian", "fastapi", "uvicorn[standard]"];
@@ -44,7 +52,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if wanted("rest") || wanted("services") {
         install_python_peers()?;
     }
-    if ["channels", "deploy", "rest", "services", "start"]
+    if ["channels", "deploy", "neighbours", "rest", "services", "start"]
         .into_iter()
         .any(wanted)
     {

@@ -51,7 +51,7 @@ fn start_missing(inner: &Arc<Inner>) {
 
 async fn start_one(inner: Arc<Inner>) {
     let settings = &inner.shared.settings;
-    let delay = settings.restart_delay(inner.early_deaths.load(Ordering::Relaxed));
+    let delay = inner.restart_delay();
     let start = async {
         tokio::time::sleep(delay).await;
         ReadyWorker::start(&inner.spec, inner.next_name(), settings, &inner.shared.tasks).await

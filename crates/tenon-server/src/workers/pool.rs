@@ -82,7 +82,10 @@ pub(crate) struct Inner {
     pub(crate) sweeping: AtomicBool,
     /// Workers between their start and their hello.
     pub(crate) starting: AtomicUsize,
+    /// Workers in a row that died young and ran nothing, or did not come up.
     pub(crate) early_deaths: AtomicU32,
+    /// Workers in a row that died young while they ran calls.
+    early_deaths_in_calls: AtomicU32,
     pub(crate) host_calls: AtomicUsize,
     worker_numbers: AtomicU64,
     lives: AtomicU64,
@@ -280,6 +283,7 @@ impl Inner {
             sweeping: AtomicBool::new(false),
             starting: AtomicUsize::new(0),
             early_deaths: AtomicU32::new(0),
+            early_deaths_in_calls: AtomicU32::new(0),
             host_calls: AtomicUsize::new(0),
             worker_numbers: AtomicU64::new(started + 1),
             lives: AtomicU64::new(0),
@@ -431,12 +435,7 @@ impl Inner {
         let left = worker.abandon();
         if was_wanted && !self.ended.is_cancelled() {
             tracing::warn!(worker = %worker.name, pid = worker.pid, calls = left.len(), "the worker ended: {cause}");
-            let early = worker.started.elapsed() < YOUNG;
-            let _ = self
-                .early_deaths
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |deaths| {
-                    Some(if early { deaths.saturating_add(1) } else { 0 })
-                });
+            self.note_end(worker, !left.is_empty() || worker.blamed.get().is_some());
             self.blame(worker, left.iter().map(|running| &running.work.service), cause);
         } else {
             tracing::debug!(worker = %worker.name, pid = worker.pid, "the worker ended: {cause}");
@@ -466,6 +465,27 @@ impl Inner {
         }
         self.pump_waiting();
         self.wake_keeper.notify_one();
+    }
+
+    fn note_end(&self, worker: &Worker, in_calls: bool) {
+        let (nobodys, of_calls) = (&self.early_deaths, &self.early_deaths_in_calls);
+        if worker.started.elapsed() >= YOUNG {
+            nobodys.store(0, Ordering::Relaxed);
+            of_calls.store(0, Ordering::Relaxed);
+        } else {
+            let counter = if in_calls { of_calls } else { nobodys };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How long to wait before the next worker is started. Not at all after deaths that a service will be quarantined for if it
+    /// goes on: the calls of all others wait for that worker.
+    pub(crate) fn restart_delay(&self) -> Duration {
+        let settings = &self.shared.settings;
+        let blamed = u32::try_from(settings.quarantine_deaths).unwrap_or(u32::MAX);
+        let of_calls = self.early_deaths_in_calls.load(Ordering::Relaxed);
+        let nobodys = self.early_deaths.load(Ordering::Relaxed);
+        settings.restart_delay(nobodys.saturating_add(of_calls.saturating_sub(blamed)))
     }
 
     fn blame<'a>(&self, worker: &Worker, ran: impl Iterator<Item = &'a Arc<ServiceEntry>>, cause: &str) {
