@@ -20,8 +20,8 @@ mod validate;
 mod yaml;
 
 pub use export::{export, to_yaml};
-pub use file::{FileObject, ManifestFile, ManifestProblem, locate, read_dir, read_file};
-pub use plan::{ObjectProblem, PlanContext, Planned, plan, plan_delete};
+pub use file::{FileObject, FolderMark, ManifestFile, ManifestProblem, locate, mark_of_dir, read_dir, read_file};
+pub use plan::{ObjectProblem, Objects, PlanContext, Planned, plan, plan_delete};
 pub use resolve::{Lookup, has_reference, resolve, resolve_object};
 pub use secrets::{MASK, SecretSealer, mask, seal};
 pub use settings::Settings;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tenon_manifest::{ManifestFile, locate};
+use tenon_manifest::{FolderMark, ManifestFile, locate};
 use tenon_model::{InstanceId, Revision};
 use tenon_protocol::control::ApplyRequest;
 use tenon_store::{Lease, Store};
@@ -25,7 +25,7 @@ const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 const QUIET_FOR: Duration = Duration::from_millis(80);
 /// A folder that is never quiet is read all the same.
 const QUIET_WITHIN: Duration = Duration::from_secs(1);
-/// How often the folder is read although nothing told that it changed.
+/// How often to look whether the folder has changed although nothing told so.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a server without any object waits for another one that applies the folder. That one may fail at it.
@@ -69,6 +69,13 @@ pub(crate) struct ManifestsFolder {
     pub(crate) first_look: watch::Sender<FirstLook>,
 }
 
+/// What was applied last.
+#[derive(Debug)]
+struct Applied {
+    mark: FolderMark,
+    revision: Revision,
+}
+
 impl ManifestsFolder {
     /// Watches the folder until told to stop, applying it whenever this server holds the lease.
     pub(crate) async fn run(self, stop: CancellationToken) {
@@ -80,18 +87,24 @@ impl ManifestsFolder {
         }
         let mut lease = None;
         let mut due = true;
+        let mut applied = None;
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             let held_before = lease.is_some();
             lease = self.hold(lease).await;
             due |= lease.is_some() && !held_before;
             if due && lease.is_some() {
-                due = !self.look().await;
+                let looked = self.look().await;
+                due = looked.is_err();
+                applied = looked.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "manifests/ was not applied; it is tried again");
+                    None
+                });
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(RENEW_EVERY) => {}
-                _ = look.tick() => due = true,
+                _ = look.tick() => due |= self.differs(applied.as_ref()).await,
                 Some(()) = changes.recv() => {
                     settle(&mut changes).await;
                     due = true;
@@ -103,28 +116,21 @@ impl ManifestsFolder {
         }
     }
 
-    /// Applies what is in the folder; false if that has to be tried again.
-    async fn look(&self) -> bool {
-        let applied = match self.read().await {
-            Some(files) => self.apply(files).await,
-            None => Ok(Revision(0)),
+    /// Reads and applies the folder. Says what was applied, unless there was something wrong with it.
+    async fn look(&self) -> Result<Option<Applied>, WriteError> {
+        let mark = self.mark().await;
+        let revision = match self.read().await {
+            Some(files) => self.apply(files).await?,
+            None => None,
         };
-        match applied {
-            Ok(revision) => {
-                self.first_look.send_if_modified(|look| {
-                    let is_first = !matches!(look, FirstLook::Done(_));
-                    if is_first {
-                        *look = FirstLook::Done(revision);
-                    }
-                    is_first
-                });
-                true
+        self.first_look.send_if_modified(|look| {
+            let is_first = !matches!(look, FirstLook::Done(_));
+            if is_first {
+                *look = FirstLook::Done(revision.unwrap_or(Revision(0)));
             }
-            Err(error) => {
-                tracing::warn!(%error, "manifests/ was not applied; it is tried again");
-                false
-            }
-        }
+            is_first
+        });
+        Ok(mark.zip(revision).map(|(mark, revision)| Applied { mark, revision }))
     }
 
     fn store(&self) -> &Store {
@@ -159,6 +165,24 @@ impl ManifestsFolder {
         }
     }
 
+    /// Whether the folder, or any object, is another than when the folder was applied: planning all of it takes long, and
+    /// nearly always finds nothing.
+    async fn differs(&self, applied: Option<&Applied>) -> bool {
+        let Some(applied) = applied else {
+            return true;
+        };
+        let since = self.store().objects_since(applied.revision).await;
+        since.map(|delta| delta.revision).ok() != Some(applied.revision)
+            || self.mark().await.as_ref() != Some(&applied.mark)
+    }
+
+    async fn mark(&self) -> Option<FolderMark> {
+        let folder = self.folder.clone();
+        aside(move || tenon_manifest::mark_of_dir(&folder, &tenon_manifest::Settings::default()))
+            .await
+            .ok()
+    }
+
     /// The files; none if the folder can't be read, which must not look like one from which all files were taken away.
     async fn read(&self) -> Option<Vec<ManifestFile>> {
         let folder = self.folder.clone();
@@ -170,9 +194,9 @@ impl ManifestsFolder {
             .ok()
     }
 
-    /// Applies the files; gives the revision from which on they are in force, 0 if nothing had to be done. Mistakes in them are
-    /// logged and done with; what the store could not do comes back.
-    async fn apply(&self, files: Vec<ManifestFile>) -> Result<Revision, WriteError> {
+    /// Applies the files, and says with which revision they were in force. Mistakes in them are logged and done with; what the
+    /// store could not do comes back.
+    async fn apply(&self, files: Vec<ManifestFile>) -> Result<Option<Revision>, WriteError> {
         let catalog = Arc::clone(&self.writer.catalog);
         let (files, problems, objects) = aside(move || {
             let problems = tenon_manifest::validate(&files, &catalog);
@@ -184,7 +208,7 @@ impl ManifestsFolder {
             for problem in problems {
                 tracing::error!("{problem}; nothing of manifests/ was applied");
             }
-            return Ok(Revision(0));
+            return Ok(None);
         }
         // A file that is gone is among those that own objects, so its objects go.
         let owned_before = self.writer.owners().await?;
@@ -192,7 +216,7 @@ impl ManifestsFolder {
         let prune_manifests: Vec<String> = owned_before.into_iter().chain(owned_now).collect();
         if prune_manifests.is_empty() {
             // To the planner no names mean every object, also those that no file ever had.
-            return Ok(Revision(0));
+            return Ok(None);
         }
         let request = ApplyRequest {
             objects,
@@ -201,7 +225,7 @@ impl ManifestsFolder {
             wait_ms: None,
         };
         let applied = match self.writer.apply(request, "manifests/").await {
-            Ok(reply) if reply.plan.changes.is_empty() => Ok(reply.revision),
+            Ok(reply) if reply.plan.changes.is_empty() => Ok(Some(reply.revision)),
             Ok(reply) => {
                 let count = reply.plan.changes.len();
                 tracing::info!(
@@ -209,14 +233,14 @@ impl ManifestsFolder {
                     count,
                     "manifests/ was applied: {count} objects changed"
                 );
-                Ok(reply.revision)
+                Ok(Some(reply.revision))
             }
             Err(WriteError::Objects(problems)) => {
                 for problem in problems {
                     let problem = locate(&files, &problem.to_field_problem());
                     tracing::error!("{problem}; nothing of manifests/ was applied");
                 }
-                Ok(Revision(0))
+                Ok(None)
             }
             Err(error) => Err(error),
         };
@@ -295,12 +319,39 @@ mod tests {
         let elsewhere = *other.first_look.borrow();
         assert!(!elsewhere.is_in_force(Revision(0)), "{elsewhere:?}");
 
-        assert!(holder.look().await);
+        assert!(holder.look().await.unwrap().is_some());
         let revision = world.store.objects().await.unwrap().revision;
         assert!(revision > Revision(0));
         let done = *holder.first_look.borrow();
         assert_eq!(done, FirstLook::Done(revision));
         assert!(!done.is_in_force(Revision(0)) && done.is_in_force(revision));
         assert!(elsewhere.is_in_force(revision));
+    }
+
+    #[tokio::test]
+    async fn a_folder_differs_when_its_files_or_any_object_did_change() {
+        let world = World::new();
+        let dir = world.dir.path().join("manifests");
+        std::fs::create_dir(&dir).unwrap();
+        let folder = folder(&world);
+        let manifest = |path: &str| format!("rest-channel:\n  - {{name: one, path: {path}, service: demo.hello}}\n");
+        std::fs::write(dir.join("one.yaml"), manifest("/one")).unwrap();
+        assert!(folder.differs(None).await);
+        let applied = folder.look().await.unwrap().unwrap();
+        assert!(!folder.differs(Some(&applied)).await);
+
+        std::fs::write(dir.join("one.yaml"), manifest("/longer")).unwrap();
+        assert!(folder.differs(Some(&applied)).await);
+        let applied = folder.look().await.unwrap().unwrap();
+        assert!(!folder.differs(Some(&applied)).await);
+
+        let by_hand = ManifestObject {
+            kind: "rest-channel".to_owned(),
+            name: "one".parse().unwrap(),
+            body: channel("/by-hand"),
+            manifest: Some("one.yaml".to_owned()),
+        };
+        folder.writer.put(by_hand, None, "somebody").await.unwrap();
+        assert!(folder.differs(Some(&applied)).await);
     }
 }

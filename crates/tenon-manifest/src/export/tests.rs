@@ -1,5 +1,7 @@
 //! What is exported applies as nothing.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tenon_model::Object;
@@ -34,7 +36,8 @@ fn planned(current: &[Object], objects: Vec<ManifestObject>) -> crate::plan::Pla
         prune: true,
         ..ApplyRequest::default()
     };
-    plan(context, current, &request).unwrap()
+    let current: HashMap<_, _> = current.iter().map(|object| (object.key(), object)).collect();
+    plan(context, &current, &request).unwrap()
 }
 
 /// Exports, reads the text, and plans it with pruning: nothing may change.

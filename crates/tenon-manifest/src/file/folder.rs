@@ -1,6 +1,7 @@
 //! Manifest files from disk.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{ManifestFile, ManifestProblem};
@@ -38,6 +39,25 @@ pub fn read_dir(folder: &Path, settings: &Settings) -> io::Result<Vec<ManifestFi
         files.push(unreadable(folder.display().to_string(), message));
     }
     Ok(files)
+}
+
+/// What tells without reading them whether files of a folder have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderMark(Vec<(PathBuf, [i64; 2], [u64; 2])>);
+
+/// The present mark of the files that [`read_dir`] would read.
+pub fn mark_of_dir(folder: &Path, settings: &Settings) -> io::Result<FolderMark> {
+    let mut paths = Vec::new();
+    collect(folder, settings.folder_depth_max, &mut paths)?;
+    paths.sort();
+    let mark = |path: PathBuf| {
+        let facts = std::fs::metadata(&path)?;
+        // Nobody can set the time of the last change of a file's facts, unlike that of its content.
+        let changed = [facts.ctime(), facts.ctime_nsec()];
+        Ok((path, changed, [facts.ino(), facts.len()]))
+    };
+    let marks: io::Result<_> = paths.into_iter().map(mark).collect();
+    Ok(FolderMark(marks?))
 }
 
 fn collect(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tenon_model::{FieldProblem, ObjectKey, ObjectName};
 use tenon_protocol::control::ManifestObject;
 
-pub use folder::{read_dir, read_file};
+pub use folder::{FolderMark, mark_of_dir, read_dir, read_file};
 
 use crate::field::FieldPath;
 use crate::settings::Settings;

@@ -45,6 +45,25 @@ impl fmt::Debug for PlanContext<'_> {
     }
 }
 
+/// The objects that there are. A plan for a few of them looks at few: there may be tens of thousands.
+pub trait Objects {
+    /// The object of this key.
+    fn get(&self, key: &ObjectKey) -> Option<&Object>;
+
+    /// All of them, in no particular order.
+    fn all(&self) -> Box<dyn Iterator<Item = &Object> + '_>;
+}
+
+impl<O: Borrow<Object>> Objects for HashMap<ObjectKey, O> {
+    fn get(&self, key: &ObjectKey) -> Option<&Object> {
+        HashMap::get(self, key).map(Borrow::borrow)
+    }
+
+    fn all(&self) -> Box<dyn Iterator<Item = &Object> + '_> {
+        Box::new(self.values().map(Borrow::borrow))
+    }
+}
+
 /// A plan and what to write for it.
 #[derive(Debug, Clone, Default)]
 pub struct Planned {
@@ -79,9 +98,9 @@ impl fmt::Display for ObjectProblem {
 }
 
 /// What applying the request to the current objects changes.
-pub fn plan<O: Borrow<Object>>(
+pub fn plan(
     context: PlanContext<'_>,
-    current: &[O],
+    current: &dyn Objects,
     request: &ApplyRequest,
 ) -> Result<Planned, Vec<ObjectProblem>> {
     let mut planner = Planner::new(context, current);
@@ -90,7 +109,7 @@ pub fn plan<O: Borrow<Object>>(
     }
     if request.prune {
         let owners: HashSet<&str> = request.prune_manifests.iter().map(String::as_str).collect();
-        for object in current.iter().map(Borrow::borrow) {
+        for object in current.all() {
             let owner = object.manifest.as_deref();
             if owners.is_empty() || owner.is_some_and(|owner| owners.contains(owner)) {
                 planner.delete(object);
@@ -101,14 +120,13 @@ pub fn plan<O: Borrow<Object>>(
 }
 
 /// What deleting one object changes: an error if others refer to it.
-pub fn plan_delete<O: Borrow<Object>>(
+pub fn plan_delete(
     context: PlanContext<'_>,
-    current: &[O],
+    current: &dyn Objects,
     key: &ObjectKey,
 ) -> Result<Planned, Vec<ObjectProblem>> {
     let mut planner = Planner::new(context, current);
-    let mut objects = current.iter().map(Borrow::borrow);
-    match objects.find(|object| object.kind == key.kind && object.name == key.name) {
+    match current.get(key) {
         Some(object) => planner.delete(object),
         None => planner.refuse(key, FieldProblem::new("", "there is no such object")),
     }
@@ -129,7 +147,7 @@ pub(crate) fn rank(catalog: &Catalog, kind: &str) -> u8 {
 
 struct Planner<'a> {
     context: PlanContext<'a>,
-    current: HashMap<ObjectKey, &'a Object>,
+    current: &'a dyn Objects,
     wanted: HashSet<ObjectKey>,
     references: References,
     planned: Planned,
@@ -137,11 +155,10 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new<O: Borrow<Object>>(context: PlanContext<'a>, current: &'a [O]) -> Self {
-        let current = current.iter().map(Borrow::borrow);
+    fn new(context: PlanContext<'a>, current: &'a dyn Objects) -> Self {
         Self {
             context,
-            current: current.map(|object| (object.key(), object)).collect(),
+            current,
             wanted: HashSet::new(),
             references: References::default(),
             planned: Planned::default(),
@@ -172,7 +189,7 @@ impl<'a> Planner<'a> {
             self.refuse(&key, problem);
             return;
         }
-        let old = self.current.get(&key).copied();
+        let old = self.current.get(&key);
         match self.usable(kind, &wanted.body, old) {
             Ok((body, resolved)) => {
                 self.note_services(kind, &key, &resolved);
@@ -277,7 +294,7 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(mut self) -> Result<Planned, Vec<ObjectProblem>> {
-        let broken = self.references.broken(&self.context, &self.current, &self.wanted);
+        let broken = self.references.broken(&self.context, self.current, &self.wanted);
         self.problems.extend(broken);
         if !self.problems.is_empty() {
             return Err(self.problems);

@@ -1,11 +1,12 @@
 //! References between objects: none may lead nowhere after a change.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
-use tenon_model::{Kind, Object, ObjectKey, ObjectName};
+use tenon_model::{Kind, ObjectKey, ObjectName};
 
-use super::{ObjectProblem, PlanContext};
+use super::{ObjectProblem, Objects, PlanContext};
 use crate::field::{patterns, texts_at};
 use crate::resolve::resolve_object;
 use crate::suggest::did_you_mean;
@@ -67,44 +68,26 @@ impl References {
     pub(super) fn broken(
         &mut self,
         context: &PlanContext<'_>,
-        current: &HashMap<ObjectKey, &Object>,
+        current: &dyn Objects,
         wanted: &HashSet<ObjectKey>,
     ) -> Vec<ObjectProblem> {
         if !self.removed.is_empty() {
             self.add_others(context, current, wanted);
         }
-        let remaining: HashSet<&ObjectKey> = current
-            .keys()
-            .filter(|key| !self.removed.contains(*key))
-            .chain(wanted)
-            .collect();
-        let mut names: HashMap<&str, BTreeSet<&str>> = HashMap::new();
-        for key in &remaining {
-            names.entry(&key.kind).or_default().insert(key.name.as_str());
-        }
-        let exists = |reference: &Reference| {
-            reference.kinds.iter().any(|kind| {
-                names
-                    .get(kind.as_str())
-                    .is_some_and(|names| names.contains(reference.name.as_str()))
-            })
-        };
-        self.from
-            .iter()
-            .filter(|reference| !exists(reference))
-            .filter_map(|reference| problem(reference, &self.removed, &names))
+        let stays = |key: &ObjectKey| !self.removed.contains(key) && current.get(key).is_some();
+        let exists = |reference: &Reference| reference.keys().any(|key| wanted.contains(&key) || stays(&key));
+        let lost = self.from.iter().filter(|reference| !exists(reference));
+        // Only for suggestions: they are looked for among all names.
+        let names = LazyCell::new(|| names_of(current, &self.removed, wanted));
+        lost.filter_map(|reference| problem(reference, &self.removed, &names))
             .collect()
     }
 
     /// The references of objects that stay as they are.
-    fn add_others(
-        &mut self,
-        context: &PlanContext<'_>,
-        current: &HashMap<ObjectKey, &Object>,
-        wanted: &HashSet<ObjectKey>,
-    ) {
-        for (key, object) in current {
-            if self.removed.contains(key) || wanted.contains(key) {
+    fn add_others(&mut self, context: &PlanContext<'_>, current: &dyn Objects, wanted: &HashSet<ObjectKey>) {
+        for object in current.all() {
+            let key = object.key();
+            if self.removed.contains(&key) || wanted.contains(&key) {
                 continue;
             }
             if let Some(kind) = context
@@ -113,7 +96,7 @@ impl References {
                 .filter(|kind| !kind.reference_fields.is_empty())
             {
                 let resolved = resolve_object(kind, &object.body, context.lookup, context.sealer);
-                self.add(kind, key, resolved.as_ref().unwrap_or(&object.body), false);
+                self.add(kind, &key, resolved.as_ref().unwrap_or(&object.body), false);
             }
         }
         self.from
@@ -121,10 +104,25 @@ impl References {
     }
 }
 
-fn problem(
+/// Names by kind.
+type Names<'a> = HashMap<&'a str, BTreeSet<&'a str>>;
+
+/// The names of the objects that there will be.
+fn names_of<'a>(current: &'a dyn Objects, removed: &HashSet<ObjectKey>, wanted: &'a HashSet<ObjectKey>) -> Names<'a> {
+    let mut names = Names::new();
+    for object in current.all().filter(|object| !removed.contains(&object.key())) {
+        names.entry(&object.kind).or_default().insert(object.name.as_str());
+    }
+    for key in wanted {
+        names.entry(&key.kind).or_default().insert(key.name.as_str());
+    }
+    names
+}
+
+fn problem<'a>(
     reference: &Reference,
     removed: &HashSet<ObjectKey>,
-    names: &HashMap<&str, BTreeSet<&str>>,
+    names: &LazyCell<Names<'a>, impl FnOnce() -> Names<'a>>,
 ) -> Option<ObjectProblem> {
     if let Some(gone) = reference.keys().find(|key| removed.contains(key)) {
         return Some(ObjectProblem {

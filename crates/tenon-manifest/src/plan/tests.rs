@@ -1,6 +1,6 @@
 //! Plans: what changes, what does not, and what is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
 use tenon_model::{Object, ObjectKey};
@@ -52,8 +52,14 @@ fn with<T>(services: &[&str], use_context: impl FnOnce(PlanContext<'_>) -> T) ->
     })
 }
 
+fn by_key(objects: &[Object]) -> HashMap<ObjectKey, &Object> {
+    objects.iter().map(|object| (object.key(), object)).collect()
+}
+
 fn planned(current: &[Object], request: &ApplyRequest) -> Result<Planned, Vec<ObjectProblem>> {
-    with(&["api.users", "api.report"], |context| plan(context, current, request))
+    with(&["api.users", "api.report"], |context| {
+        plan(context, &by_key(current), request)
+    })
 }
 
 fn base() -> Vec<Object> {
@@ -187,7 +193,7 @@ fn references_must_lead_somewhere() {
     said += &refused(&current, &prune_keys);
     let delete = |kind: &str, name: &str| {
         let key = ObjectKey::new(kind, name.parse().unwrap());
-        with(&[], |context| plan_delete(context, &current, &key))
+        with(&[], |context| plan_delete(context, &by_key(&current), &key))
     };
     for (kind, name) in [("api-key", "partner"), ("api-key", "nobody")] {
         for problem in delete(kind, name).unwrap_err() {
@@ -236,7 +242,7 @@ job:
 
 #[test]
 fn missing_services_are_warnings() {
-    let plan = with(&[], |context| plan::<Object>(context, &[], &request(None, BASE)))
+    let plan = with(&[], |context| plan(context, &by_key(&[]), &request(None, BASE)))
         .unwrap()
         .plan;
     let warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();

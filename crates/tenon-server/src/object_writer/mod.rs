@@ -6,12 +6,12 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tenon_connectors::{ChannelBinding, Connector, HttpRoute};
-use tenon_manifest::{ObjectProblem, PlanContext, Planned};
+use tenon_manifest::{ObjectProblem, Objects, PlanContext, Planned};
 use tenon_model::{Catalog, Object, ObjectKey, Problem, Revision};
 use tenon_protocol::control::{ApplyReply, ApplyRequest, Plan};
 use tenon_store::{ObjectChange, ObjectDelta, Store, StoreError};
@@ -116,7 +116,7 @@ impl ObjectWriter {
         let wanted = key.clone();
         let planned = self
             .with_current(move |writer, current, resolver| {
-                if !current.iter().any(|object| object.key() == wanted) {
+                if current.get(&wanted).is_none() {
                     return Err(StoreError::NotFound(wanted.to_string()).into());
                 }
                 let context = writer.context(resolver, None);
@@ -166,8 +166,9 @@ impl ObjectWriter {
 
     /// The manifests that own objects now.
     pub(crate) async fn owners(&self) -> Result<BTreeSet<String>, WriteError> {
-        let owners = |_: &Self, current: &[Arc<Object>], _: &Resolver| {
-            Ok(current.iter().filter_map(|object| object.manifest.clone()).collect())
+        let owners = |_: &Self, current: &Current, _: &Resolver| {
+            let owners: HashSet<&String> = current.all().filter_map(|object| object.manifest.as_ref()).collect();
+            Ok(owners.into_iter().cloned().collect())
         };
         self.with_current(owners).await
     }
@@ -175,7 +176,7 @@ impl ObjectWriter {
     /// Has a look at all objects as the store has them now, beside the runtime: there may be tens of thousands.
     async fn with_current<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Self, &[Arc<Object>], &Resolver) -> Result<T, WriteError> + Send + 'static,
+        look: impl FnOnce(&Self, &Current, &Resolver) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, WriteError> {
         let known = self.snapshot.load_full();
         let delta = self.store.objects_since(known.revision).await?;
@@ -190,8 +191,8 @@ impl ObjectWriter {
         aside(move || {
             let _turn = turn;
             let current = match all {
-                Some(all) => all.into_iter().map(Arc::new).collect(),
-                None => current(&known, delta),
+                Some(all) => Current::of_all(all),
+                None => Current::of_delta(known, delta),
             };
             look(&writer, &current, &resolver)
         })
@@ -227,8 +228,8 @@ impl ObjectWriter {
     /// Channels that are written and would have the path and method of another one.
     ///
     /// The places of those that stay are known to the snapshot, but for the few that it is behind with.
-    fn path_clashes(&self, current: &[Arc<Object>], planned: &Planned, resolver: &Resolver) -> Vec<ObjectProblem> {
-        let written: BTreeSet<&ObjectKey> = planned.changes.iter().map(ObjectChange::key).collect();
+    fn path_clashes(&self, current: &Current, planned: &Planned, resolver: &Resolver) -> Vec<ObjectProblem> {
+        let written: HashSet<&ObjectKey> = planned.changes.iter().map(ObjectChange::key).collect();
         let mut added: Vec<(&ObjectKey, HttpRoute)> = Vec::new();
         for change in &planned.changes {
             if let ObjectChange::Put { key, body, .. } = change {
@@ -238,23 +239,16 @@ impl ObjectWriter {
         if added.is_empty() {
             return Vec::new();
         }
-        let snapshot = self.snapshot.load();
-        let twins: BTreeMap<ObjectKey, String> = added
-            .iter()
-            .flat_map(|(_, route)| snapshot.channels_at(route).into_iter().map(|key| (key, route.place())))
-            .collect();
-        let mut taken: BTreeMap<String, ObjectKey> = BTreeMap::new();
-        for object in current {
-            let key = object.key();
-            if written.contains(&key) {
-                continue;
-            }
-            let place = if snapshot.version_of(&key) == Some(object.version) {
-                twins.get(&key).cloned()
-            } else {
-                self.route_of(&key, &object.body, resolver).map(|route| route.place())
-            };
-            taken.extend(place.map(|place| (place, key)));
+        let mut taken: HashMap<String, ObjectKey> = HashMap::new();
+        for (_, route) in &added {
+            let twins = current.known.channels_at(route).into_iter();
+            let mut staying = twins.filter(|key| !written.contains(key) && !current.since.contains_key(key));
+            taken.extend(staying.next().map(|key| (route.place(), key)));
+        }
+        for (key, object) in &current.since {
+            let object = object.as_ref().filter(|_| !written.contains(key));
+            let route = object.and_then(|object| self.route_of(key, &object.body, resolver));
+            taken.extend(route.map(|route| (route.place(), key.clone())));
         }
         let mut clashes = Vec::new();
         for (key, route) in added {
@@ -280,7 +274,7 @@ impl ObjectWriter {
     }
 
     /// Security definitions that are written and have the name of one of another kind: channels name them by name alone.
-    fn name_clashes(&self, current: &[Arc<Object>], planned: &Planned) -> Vec<ObjectProblem> {
+    fn name_clashes(&self, current: &Current, planned: &Planned) -> Vec<ObjectProblem> {
         let gone: HashSet<&ObjectKey> = planned
             .changes
             .iter()
@@ -292,18 +286,19 @@ impl ObjectWriter {
             .iter()
             .filter(|change| matches!(change, ObjectChange::Put { .. }))
             .map(ObjectChange::key);
-        let mut kinds: HashMap<&str, Vec<&str>> = HashMap::new();
-        for object in current {
-            if gone.is_empty() || !gone.contains(&object.key()) {
-                kinds.entry(object.name.as_str()).or_default().push(&object.kind);
-            }
-        }
+        let mut sharing: HashMap<&str, Vec<&str>> = HashMap::new();
+        let mut before: HashSet<&ObjectKey> = HashSet::new();
         let mut clashes = Vec::new();
         for key in written {
-            let known = kinds.entry(key.name.as_str()).or_default();
-            let other = known
-                .iter()
-                .find(|kind| **kind != key.kind && self.share_names(kind, &key.kind));
+            let kinds = sharing.entry(&key.kind).or_insert_with(|| {
+                let others = self.catalog.iter().filter(|kind| kind.name != key.kind);
+                let others = others.filter(|kind| self.share_names(kind.name, &key.kind));
+                others.map(|kind| kind.name).collect()
+            });
+            let other = kinds.iter().find(|kind| {
+                let other = ObjectKey::new(**kind, key.name.clone());
+                before.contains(&other) || (!gone.contains(&other) && current.get(&other).is_some())
+            });
             if let Some(kind) = other {
                 clashes.push(ObjectProblem {
                     key: key.clone(),
@@ -314,7 +309,7 @@ impl ObjectWriter {
                     ),
                 });
             }
-            known.push(&key.kind);
+            before.insert(key);
         }
         clashes
     }
@@ -334,14 +329,44 @@ impl ObjectWriter {
     }
 }
 
-/// All objects: those that the snapshot has, and what changed since.
-fn current(known: &Snapshot, delta: ObjectDelta) -> Vec<Arc<Object>> {
-    let changed = delta.changed.iter().map(Object::key);
-    let gone: HashSet<ObjectKey> = changed.chain(delta.removed).collect();
-    let stays = |object: &&Arc<Object>| gone.is_empty() || !gone.contains(&object.key());
-    let mut current: Vec<Arc<Object>> = known.objects().filter(stays).cloned().collect();
-    current.extend(delta.changed.into_iter().map(Arc::new));
-    current
+/// All objects as the store has them: those that a snapshot has, and what changed since.
+struct Current {
+    known: Arc<Snapshot>,
+    /// None for what was removed.
+    since: HashMap<ObjectKey, Option<Object>>,
+}
+
+impl Current {
+    fn of_delta(known: Arc<Snapshot>, delta: ObjectDelta) -> Self {
+        let removed = delta.removed.into_iter().map(|key| (key, None));
+        let changed = delta.changed.into_iter().map(|object| (object.key(), Some(object)));
+        Self {
+            known,
+            since: removed.chain(changed).collect(),
+        }
+    }
+
+    fn of_all(objects: Vec<Object>) -> Self {
+        Self {
+            known: Arc::new(Snapshot::empty()),
+            since: objects.into_iter().map(|object| (object.key(), Some(object))).collect(),
+        }
+    }
+}
+
+impl Objects for Current {
+    fn get(&self, key: &ObjectKey) -> Option<&Object> {
+        match self.since.get(key) {
+            Some(object) => object.as_ref(),
+            None => self.known.object(key),
+        }
+    }
+
+    fn all(&self) -> Box<dyn Iterator<Item = &Object> + '_> {
+        let stays = |object: &&Object| self.since.is_empty() || !self.since.contains_key(&object.key());
+        let known = self.known.objects().map(|object| &**object).filter(stays);
+        Box::new(known.chain(self.since.values().flatten()))
+    }
 }
 
 /// The changes on the caller's condition instead of the planner's.

@@ -82,11 +82,6 @@ impl Snapshot {
         Some(&self.objects.get(key)?.object)
     }
 
-    /// The version of an object, if it is there.
-    pub(crate) fn version_of(&self, key: &ObjectKey) -> Option<u64> {
-        Some(self.objects.get(key)?.object.version)
-    }
-
     /// The channels that take the same requests as this route.
     pub(crate) fn channels_at(&self, route: &HttpRoute) -> Vec<ObjectKey> {
         let twins = self.router.twins(route);
