@@ -64,13 +64,16 @@ class Zygote:
 
     def _say(self, answer: Dict[str, Any]) -> None:
         # Without a server, the end of the socket is what is read next.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             self._control.sendall(json.dumps(answer).encode() + b"\n")
 
     def _order(self) -> Optional[Dict[str, Any]]:
         """The next order, whose descriptors have come with it; nothing if the server has closed the socket."""
         while b"\n" not in self._rest:
-            data, descriptors, _, _ = socket.recv_fds(self._control, _ORDER_BYTES_MAX, _DESCRIPTORS)
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._control, _ORDER_BYTES_MAX, _DESCRIPTORS)
+            except ConnectionError:
+                return None
             self._descriptors += descriptors
             if not data:
                 return None

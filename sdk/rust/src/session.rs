@@ -126,20 +126,27 @@ impl Session {
             if inbox.capacity() - inbox.len() < READ_BYTES / 16 {
                 inbox.reserve(READ_BYTES);
             }
-            match self.socket.try_read_buf(&mut *inbox) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {
-                    let is_all = inbox.len() < inbox.capacity();
-                    self.handle_all(&mut inbox)?;
-                    if is_all {
-                        // There was no more than that: nobody has to ask the system again before it tells of more.
-                        let nothing = || Err::<(), _>(ErrorKind::WouldBlock.into());
-                        let _ = self.socket.try_io(Interest::READABLE, nothing);
-                        return Ok(true);
-                    }
+            let mut is_all = false;
+            let room = inbox.capacity() - inbox.len();
+            let read = self.socket.try_io(Interest::READABLE, || {
+                let read = self.socket.try_read_buf(&mut *inbox)?;
+                is_all = (1..room).contains(&read);
+                // There was no more than that, so the system need not be asked again. What it has told since this
+                // attempt began is not forgotten.
+                if is_all {
+                    Err(ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(read)
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
-                Err(_) => return Ok(false),
+            });
+            match read {
+                Ok(0) => return Ok(false),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Ok(false),
+                Err(_) if !is_all => return Ok(true),
+                _ => self.handle_all(&mut inbox)?,
+            }
+            if is_all {
+                return Ok(true);
             }
         }
     }

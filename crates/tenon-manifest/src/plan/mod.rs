@@ -12,6 +12,7 @@ mod tests;
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasher;
 
 use serde_json::Value;
 use tenon_model::{Catalog, FieldProblem, Kind, KindGroup, Object, ObjectKey};
@@ -54,7 +55,7 @@ pub trait Objects {
     fn all(&self) -> Box<dyn Iterator<Item = &Object> + '_>;
 }
 
-impl<O: Borrow<Object>> Objects for HashMap<ObjectKey, O> {
+impl<O: Borrow<Object>, S: BuildHasher> Objects for HashMap<ObjectKey, O, S> {
     fn get(&self, key: &ObjectKey) -> Option<&Object> {
         HashMap::get(self, key).map(Borrow::borrow)
     }

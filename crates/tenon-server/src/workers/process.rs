@@ -24,6 +24,9 @@ const WORKER_FD: i32 = 3;
 /// How often to look whether a process is gone whose end nobody tells.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long after the end of a process it may be told how it ended.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
+
 /// What is run.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandLine {
@@ -79,8 +82,14 @@ pub(crate) fn connection() -> io::Result<(Ends, WorkerEnds)> {
     Ok((ours, theirs))
 }
 
+/// Starts a program that the server is connected with.
+pub(crate) fn started(line: &CommandLine) -> io::Result<(Ends, Process)> {
+    let (ours, theirs) = connection()?;
+    Ok((ours, spawn(line, theirs)?))
+}
+
 /// Starts a program in a process group of its own.
-pub(crate) fn spawn(line: &CommandLine, ends: WorkerEnds) -> io::Result<Process> {
+fn spawn(line: &CommandLine, ends: WorkerEnds) -> io::Result<Process> {
     let mut command = std::process::Command::new(&line.program);
     command
         .args(line.entry.iter().chain(&line.arguments))
@@ -136,13 +145,23 @@ impl Process {
             Process::Forked(forked) => forked.wait().await,
         }
     }
+
+    /// Kills it and whatever it started, and waits for its end.
+    pub(crate) async fn end(&mut self) -> io::Result<ExitStatus> {
+        signal(self.id(), Signal::KILL);
+        match self {
+            Process::Child(child) => child.wait().await,
+            Process::Forked(forked) => forked.wait_killed().await,
+        }
+    }
 }
 
 /// A process that another one waits for.
 #[derive(Debug)]
 pub(crate) struct Forked {
     pid: u32,
-    told: oneshot::Receiver<ExitStatus>,
+    /// Nothing once it told, or never will.
+    told: Option<oneshot::Receiver<ExitStatus>>,
     status: Option<ExitStatus>,
 }
 
@@ -151,31 +170,55 @@ impl Forked {
     pub(crate) fn new(pid: u32, told: oneshot::Receiver<ExitStatus>) -> Self {
         Self {
             pid,
-            told,
+            told: Some(told),
             status: None,
         }
     }
 
+    /// Waits until it is told how the process ended, or until there is nobody to tell, and no process.
     async fn wait(&mut self) -> io::Result<ExitStatus> {
+        if let Some(told) = &mut self.told {
+            let status = told.await.ok();
+            self.told = None;
+            self.status = status;
+        }
         if let Some(status) = self.status {
             return Ok(status);
         }
-        if let Ok(status) = (&mut self.told).await {
-            self.status = Some(status);
-            return Ok(status);
-        }
-        while is_running(self.pid) {
-            tokio::time::sleep(LOOK).await;
-        }
+        gone(self.pid).await;
         Err(io::Error::other(
-            "an unknown cause: the process that started it is gone",
+            "an unknown cause: the process that started it does not tell",
         ))
+    }
+
+    /// Waits for the end of a process that was killed, whether anybody tells it or not: who should may be stopped.
+    async fn wait_killed(&mut self) -> io::Result<ExitStatus> {
+        let pid = self.pid;
+        let silence = async {
+            gone(pid).await;
+            tokio::time::sleep(TOLD_WITHIN).await;
+        };
+        tokio::select! {
+            biased;
+            status = self.wait() => return status,
+            () = silence => {}
+        }
+        self.told = None;
+        self.wait().await
+    }
+}
+
+/// Waits until a process is gone that nobody tells about.
+async fn gone(pid: u32) {
+    while is_running(pid) {
+        tokio::time::sleep(LOOK).await;
     }
 }
 
 impl Drop for Forked {
     fn drop(&mut self) {
-        if self.status.is_none() && self.told.try_recv().is_err() {
+        let has_told = self.told.as_mut().is_some_and(|told| told.try_recv().is_ok());
+        if self.status.is_none() && !has_told {
             signal(self.pid, Signal::KILL);
         }
     }

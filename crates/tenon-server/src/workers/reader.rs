@@ -37,7 +37,7 @@ pub(crate) async fn watch(mut process: Process, owner: OwnedFd, worker: Arc<Work
     process::signal(worker.pid, Signal::KILL);
     let status = match by_itself {
         Some(status) => status,
-        None => process.wait().await,
+        None => process.end().await,
     };
     drop(owner);
     let mut cause = status.map_or_else(|error| error.to_string(), process::ending);

@@ -87,11 +87,12 @@ pub(crate) fn python_entry(entry: &Path) -> Vec<OsString> {
 
 impl WorkerSpec {
     fn command_line(&self, settings: &WorkerSettings) -> CommandLine {
-        let mut arguments: Vec<OsString> = Vec::new();
-        arguments.push("--root".into());
-        arguments.push(self.root.clone().into());
-        arguments.push("--group".into());
-        arguments.push(self.group.clone().into());
+        let mut arguments: Vec<OsString> = vec![
+            "--root".into(),
+            self.root.clone().into(),
+            "--group".into(),
+            self.group.clone().into(),
+        ];
         if let WorkerProgram::Python { .. } = &self.program {
             arguments.push("--threads".into());
             arguments.push(settings.threads.to_string().into());
@@ -263,18 +264,16 @@ impl ReadyWorker {
 
 /// Forks a worker, or starts it if it can't be forked.
 async fn launch(spec: &WorkerSpec, line: &CommandLine) -> io::Result<(Ends, Process)> {
-    let (ours, theirs) = process::connection()?;
     let forked = match spec.program.zygote() {
-        Some(zygote) => zygote.fork(line, &theirs).await,
+        Some(zygote) => zygote.fork(line).await,
         None => None,
     };
-    let process = match forked {
-        // The worker has ends of its own by now.
-        Some(process) => process,
-        None => process::spawn(line, theirs)?,
+    let (ends, process) = match forked {
+        Some(forked) => forked,
+        None => process::started(line)?,
     };
     process::limit_address_space(&process, line.address_space_bytes_max)?;
-    Ok((ours, process))
+    Ok((ends, process))
 }
 
 /// What a worker that did not greet has to say: how it ended by itself, or that it had to be ended after so long.
@@ -289,12 +288,11 @@ async fn last_words(
         None => timeout(Duration::from_millis(500), process.wait()).await.ok(),
         Some(_) => None,
     };
-    if pid != 0 {
-        process::signal(pid, Signal::KILL);
-    }
+    // What it started goes with it.
+    process::signal(pid, Signal::KILL);
     let status = match by_itself {
         Some(status) => status,
-        None => process.wait().await,
+        None => process.end().await,
     };
     // The pipes are at their end now; what was in them belongs to the error.
     for task in pipes {

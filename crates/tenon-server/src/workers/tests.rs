@@ -503,6 +503,24 @@ async fn workers_outlive_the_process_that_forked_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_are_replaced_although_the_process_that_forked_them_stands_still() {
+    let bench = bench(|_| {}).await;
+    let pids = bench.pids();
+    let zygote = parent_of(pids[0]);
+    process::signal(zygote, rustix::process::Signal::STOP);
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    for pid in &pids {
+        process::signal(*pid, rustix::process::Signal::KILL);
+    }
+    bench.replaced(&pids).await;
+    bench.invoke("test.echo", json!({})).await.unwrap();
+    assert_ne!(parent_of(bench.pids()[0]), zygote);
+    bench.pool.kill().await;
+    bench.zygotes.end().await;
+    assert!(!Path::new(&format!("/proc/{zygote}")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_are_started_one_by_one_where_they_are_not_to_be_forked() {
     let bench = bench(|settings| settings.fork_workers = false).await;
     let pids = bench.pids();

@@ -21,7 +21,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Interest, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,9 @@ use super::user::WorkerUser;
 
 /// How many times a worker is ordered: the first zygote may be one that has to be replaced.
 const TRIES: usize = 2;
+
+/// How long a zygote may take for an order. Forking takes milliseconds, unless somebody has stopped it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Who forks the workers of a server, for each of its interpreters.
 #[derive(Debug)]
@@ -124,7 +127,7 @@ enum ForkError {
 
 impl Zygote {
     /// Forks a worker; none if that can't be done, which is no reason not to start it by itself.
-    pub(crate) async fn fork(self: &Arc<Self>, line: &CommandLine, ends: &WorkerEnds) -> Option<Process> {
+    pub(crate) async fn fork(self: &Arc<Self>, line: &CommandLine) -> Option<(Ends, Process)> {
         let mut state = self.state.lock().await;
         for _ in 0..TRIES {
             if !matches!(&*state, State::Running(running) if !running.has_ended()) {
@@ -133,13 +136,16 @@ impl Zygote {
             let State::Running(running) = &*state else {
                 return None;
             };
-            match self.order(running, line, ends).await {
-                Ok(forked) => return Some(Process::Forked(forked)),
+            match self.order(running, line).await {
+                Ok((ends, forked)) => return Some((ends, Process::Forked(forked))),
                 Err(error) => {
                     tracing::info!(
                         interpreter = self.interpreter,
                         "workers are forked by a new process: {error}"
                     );
+                    if matches!(error, ForkError::Silent) {
+                        running.silent.cancel();
+                    }
                     *state = State::NotStarted;
                 }
             }
@@ -185,8 +191,7 @@ impl Zygote {
             user: user.clone(),
             address_space_bytes_max: 0,
         };
-        let (ends, theirs) = process::connection()?;
-        let process = process::spawn(&line, theirs)?;
+        let (ends, process) = process::started(&line)?;
         let Ends {
             stream, output, errors, ..
         } = ends;
@@ -205,16 +210,19 @@ impl Zygote {
             Err(_) => return Err(ForkError::Silent),
         }
         let ordered = Arc::new(Ordered::default());
-        tasks.spawn(listen(answers, process, ordered.clone(), stop.clone()));
-        Ok(Running { orders, ordered })
+        let silent = stop.child_token();
+        tasks.spawn(listen(answers, process, ordered.clone(), silent.clone()));
+        Ok(Running {
+            orders,
+            ordered,
+            silent,
+        })
     }
 
-    async fn order(
-        self: &Arc<Self>,
-        running: &Running,
-        line: &CommandLine,
-        ends: &WorkerEnds,
-    ) -> Result<Forked, ForkError> {
+    /// Has a worker forked. Each order has its own ends of the connection: one that nobody waits for any more may be carried
+    /// out all the same, and that worker finds nobody at the other end.
+    async fn order(self: &Arc<Self>, running: &Running, line: &CommandLine) -> Result<(Ends, Forked), ForkError> {
+        let (ours, theirs) = process::connection()?;
         let order = Order {
             arguments: line.arguments.iter().map(|word| word.to_string_lossy()).collect(),
             directory: line.directory.to_string_lossy(),
@@ -230,10 +238,12 @@ impl Zygote {
         if !running.ordered.push(self.clone(), sender) {
             return Err(ForkError::Ended);
         }
-        send(running.orders.as_ref(), &text, ends).await?;
-        match timeout(self.common.settings.hello_timeout.0, answer).await {
-            Ok(Ok(answer)) => answer.map_err(ForkError::Problem),
-            Ok(Err(_)) => Err(ForkError::Ended),
+        let answer = async {
+            send(running.orders.as_ref(), &text, &theirs).await?;
+            answer.await.map_err(|_| ForkError::Ended)
+        };
+        match timeout(ANSWER_WITHIN, answer).await {
+            Ok(answer) => Ok((ours, answer?.map_err(ForkError::Problem)?)),
             Err(_) => Err(ForkError::Silent),
         }
     }
@@ -244,6 +254,8 @@ impl Zygote {
 struct Running {
     orders: OwnedWriteHalf,
     ordered: Arc<Ordered>,
+    /// Cancelled when it does not do what it should: it is killed.
+    silent: CancellationToken,
 }
 
 impl Running {
@@ -340,8 +352,7 @@ async fn listen(
         }
     }
     ordered.close();
-    process::signal(process.id(), rustix::process::Signal::KILL);
-    let _ = process.wait().await;
+    let _ = process.end().await;
 }
 
 /// Sends an order, and the worker's ends with its first byte.
