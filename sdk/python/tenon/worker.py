@@ -33,6 +33,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         arguments = order
     options = _options(arguments)
     sock = _socket()
+    _take_name(options.group)
     _watch_owner()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGUSR1"):
@@ -100,6 +101,15 @@ def _socket() -> socket.socket:
         return socket.socket(fileno=fd)
     except (ValueError, OSError) as error:
         _refuse(f"{FD_VARIABLE} has to be the number of the socket to the server: {error}")
+
+
+def _take_name(group: str) -> None:
+    """Shows the group in lists of processes: the command line of a forked worker is that of the process that forked it."""
+    try:
+        with open("/proc/self/comm", "wb") as file:
+            file.write(f"tenon-{group}".encode()[:15])
+    except OSError:
+        return
 
 
 def _let_go_in_children(sock: socket.socket) -> None:

@@ -20,7 +20,7 @@ class Facts(Service):
     def handle(self):
         return {"pid": os.getpid(), "group": os.getpgid(0), "directory": os.getcwd(), "variable": os.environ.get("OF_THE_WORKER"),
                 "socket": os.environ.get("TENON_WORKER_FD"), "arguments": sys.argv[1:], "open": len(os.listdir("/proc/self/fd")),
-                "child": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL}
+                "child": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, "name": open("/proc/self/comm").read()}
 
 class Prints(Service):
     name = "prints"
@@ -156,6 +156,7 @@ class Forking(unittest.TestCase):
                 self.assertEqual((facts["pid"], facts["group"]), (pid, pid))
                 self.assertEqual((facts["directory"], facts["variable"], facts["socket"]), (os.path.realpath(zygote.root), "ä", None))
                 self.assertEqual((facts["arguments"], facts["child"]), (["--root", zygote.root], True))
+                self.assertEqual(facts["name"], "tenon-default\n")
                 opened.append(facts["open"])
                 worker.close()
                 self.assertEqual(zygote.answer()["ended"][0], pid)

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Cluster, ClusterOptions, PATIENCE, send_signal, wait_for};
+use crate::harness::{Cluster, ClusterOptions, PATIENCE, send_signal, wait_for, workers_of};
 use load::{End, Kind, Load, Phase, RESTART, Tally};
 
 const SERVICES: &str = r"
@@ -265,7 +265,10 @@ fn processes(cluster: &Cluster, victim: &str) -> Vec<u32> {
             let pid = std::fs::read_to_string(cluster.path().join("run/supervisor.pid")).unwrap_or_default();
             pid.trim().parse().into_iter().collect()
         }
-        "worker" => of("server2").into_iter().flat_map(children).collect(),
+        "worker" => {
+            let workers = of("server2").into_iter().flat_map(workers_of);
+            workers.map(|(pid, _)| pid).collect()
+        }
         "servers" => ["server1", "server2"].into_iter().filter_map(of).collect(),
         name => of(name).into_iter().collect(),
     }
@@ -275,28 +278,6 @@ fn all_ready(cluster: &Cluster) -> bool {
     let status = cluster.tenon_json(&["status"]);
     let components = status["components"].as_array().expect("status lists components");
     components.iter().all(|component| component["ready"] == true)
-}
-
-/// The processes that a process has started and that still run.
-fn children(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").expect("there is /proc").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| {
-        let fields = stat(*pid);
-        fields.get(1).is_some_and(|of| *of == parent.to_string()) && fields[0] != "Z"
-    })
-    .collect()
-}
-
-/// State, parent and so on of a process; nothing if there is none.
-fn stat(pid: u32) -> Vec<String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = text.rsplit_once(") ").map(|(_, fields)| fields);
-    fields
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Logs from a certain moment on: a client can't see what was repeated for it.

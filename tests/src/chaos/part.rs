@@ -1,7 +1,7 @@
 //! The processes of a cluster, by what they are.
 
 use super::subject::GROUP;
-use crate::harness::Cluster;
+use crate::harness::{Cluster, workers_of};
 use crate::load::Dying;
 
 /// What something is done to.
@@ -94,16 +94,9 @@ impl Part {
 
 /// The workers of a server that run the service which is asked.
 fn workers(server: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_worker_of(server, *pid).unwrap_or(false)).collect()
-}
-
-fn is_worker_of(server: u32, pid: u32) -> Option<bool> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split_whitespace();
-    let (state, parent): (_, u32) = (fields.next()?, fields.next()?.parse().ok()?);
-    let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let mut arguments = command.split(|byte| *byte == 0);
-    Some(parent == server && state != "Z" && arguments.any(|argument| argument == GROUP.as_bytes()))
+    let workers = workers_of(server).into_iter();
+    workers
+        .filter(|(_, group)| group == GROUP)
+        .map(|(pid, _)| pid)
+        .collect()
 }

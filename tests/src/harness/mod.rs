@@ -15,6 +15,7 @@ mod ports;
 mod postgres;
 mod session;
 mod stub;
+mod workers;
 
 pub use client::{Answer, Client, assert_problem};
 pub use cluster::{Cluster, ClusterOptions, PATIENCE, binary, is_alive, send_signal};
@@ -22,6 +23,7 @@ pub use ledger::Ledger;
 pub use postgres::Postgres;
 pub use session::Session;
 pub use stub::Stub;
+pub use workers::workers_of;
 
 use std::time::{Duration, Instant};
 
