@@ -3,6 +3,7 @@
 
 mod chunks;
 mod fields;
+mod forwarding;
 mod refusal;
 mod request;
 mod response;
@@ -10,8 +11,9 @@ mod scan;
 mod trace;
 
 pub(crate) use chunks::ChunkScan;
+pub(crate) use forwarding::Forwarding;
 pub(crate) use refusal::Refusal;
-pub(crate) use request::{Body, Forwarding, Method, Request, RequestLimits, read_request};
+pub(crate) use request::{Body, Method, Request, RequestLimits, read_request};
 pub(crate) use response::{Persistence, Response, ResponseBody, read_response};
 pub(crate) use scan::HeadScan;
 pub(crate) use trace::TraceId;

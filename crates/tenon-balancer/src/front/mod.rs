@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::counters::count;
 use crate::http2;
-use crate::proxy::{Connection, Peer, Worker};
+use crate::proxy::{Connection, Open, Peer, Worker};
 use crate::shaping::Met;
 use crate::tls::ClientCertificate;
 
@@ -24,32 +24,33 @@ pub(crate) enum Entrance {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
-    worker: Arc<Worker>,
+    open: Open,
     mut stream: TcpStream,
     (address, met): (SocketAddr, Met),
     entrance: Entrance,
     idle: Arc<AtomicBool>,
 ) {
+    let worker = Arc::clone(&open.0);
     let Ok(received) = worker.shared.shaping.receive(met, &mut stream, address).await else {
         return;
     };
     let peer = Peer::new(received.client, received.trusted);
     let _arrival = received.arrival;
+    // Boxes of their own, so that a connection has room for what it speaks only.
     match entrance {
-        Entrance::Http if worker.shared.settings.http2_cleartext && begins_http2(&worker, &stream).await => {
+        Entrance::Http if worker.shared.settings.http2_cleartext && Box::pin(begins_http2(&worker, &stream)).await => {
             let shared = Arc::clone(&worker.shared);
             let _open = Counted::new(&shared.h2_open);
             Box::pin(http2::serve(worker, stream, peer)).await;
         }
-        Entrance::Http => Connection::new(worker, stream, Arc::new(peer), idle).run().await,
-        // A box of its own, so that connections without TLS need no room for it.
+        Entrance::Http => Box::pin(Connection::new(worker, stream, Arc::new(peer), idle).run()).await,
         Entrance::Https => Box::pin(serve_tls(worker, stream, peer, idle)).await,
     }
 }
 
 async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle: Arc<AtomicBool>) {
     let shared = Arc::clone(&worker.shared);
-    let Some(stream) = handshake(&worker, stream, &peer).await else {
+    let Some(stream) = Box::pin(handshake(&worker, stream, &peer)).await else {
         return count(&worker.counters.tls_failures);
     };
     count(&worker.counters.tls_handshakes);
@@ -68,7 +69,7 @@ async fn serve_tls(worker: Arc<Worker>, stream: TcpStream, mut peer: Peer, idle:
         let _open = Counted::new(&shared.h2_open);
         Box::pin(http2::serve(worker, stream, peer)).await;
     } else {
-        Connection::new(worker, stream, Arc::new(peer), idle).run().await;
+        Box::pin(Connection::new(worker, stream, Arc::new(peer), idle).run()).await;
     }
 }
 

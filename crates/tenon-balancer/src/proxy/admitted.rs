@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::answers::{self, Addressee};
 use super::client::ClientStream;
 use super::connection::{Connection, Next, Served};
@@ -98,6 +100,7 @@ impl<S: ClientStream> Connection<S> {
                 Persistence::Close => Next::Linger,
                 _ => Next::Keep,
             },
+            at: Instant::now(),
         }
     }
 }

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use super::answers::{self, Addressee};
 use super::buffer::Buffer;
+use super::cids::{Cid, NewTrace};
 use super::client::ClientStream;
 use super::deadline::Deadline;
 use super::linger::linger;
 use super::peer::Peer;
-use super::worker::{Cid, Memory, NewTrace, Worker};
+use super::worker::{Memory, Worker};
 use crate::access::Entry;
 use crate::codec::{Body, Forwarding, HeadScan, Persistence, Refusal, Request, RequestLimits, TraceId, read_request};
 use crate::counters::count;
@@ -48,7 +49,8 @@ pub(crate) struct Connection<S> {
     has_trace: bool,
     /// The rule that refused the request.
     pub(super) rule: Option<Arc<str>>,
-    first: bool,
+    /// When the last request ended.
+    quiet_since: Option<Instant>,
 }
 
 /// What becomes of a connection after a request.
@@ -80,12 +82,13 @@ pub(crate) struct Served {
     pub(crate) server_micros: Option<u64>,
     pub(crate) retries: u32,
     pub(crate) next: Next,
+    /// When it ended.
+    pub(crate) at: Instant,
 }
 
 impl<S: ClientStream> Connection<S> {
     pub(crate) fn new(worker: Arc<Worker>, client: S, peer: Arc<Peer>, idle: Arc<AtomicBool>) -> Self {
         let deadline = Deadline::after(worker.shared.shaping.limits.head_timeout());
-        let cid = worker.cid();
         Self {
             worker,
             client,
@@ -95,12 +98,12 @@ impl<S: ClientStream> Connection<S> {
             deadline,
             peer,
             idle,
-            cid,
+            cid: Cid::NONE,
             given_cid: None,
             terms: None,
             has_trace: false,
             rule: None,
-            first: true,
+            quiet_since: None,
         }
     }
 
@@ -112,14 +115,24 @@ impl<S: ClientStream> Connection<S> {
                 Head::Gone => Next::Close,
             };
             match next {
-                Next::Keep if S::CARRIES_ONE => return self.close().await,
-                Next::Keep => {}
-                Next::Close => return self.close().await,
-                Next::Cut => return,
-                Next::Linger => return linger(&mut self.client).await,
+                Next::Keep if !S::CARRIES_ONE => {}
+                Next::Keep | Next::Close => break self.close().await,
+                Next::Cut => break,
+                Next::Linger => break linger(&mut self.client).await,
             }
-            self.buffer.shrink(BUFFER_BYTES);
-            self.first = false;
+        }
+        self.give_memory_back();
+    }
+
+    /// Leaves to others what reading and writing needs.
+    fn give_memory_back(&mut self) {
+        self.buffer.shrink(BUFFER_BYTES);
+        if self.buffer.capacity() == BUFFER_BYTES {
+            self.worker.give_memory_back(Memory {
+                buffer: self.buffer.take(),
+                head: std::mem::take(&mut self.head),
+                out: std::mem::take(&mut self.out),
+            });
         }
     }
 
@@ -136,10 +149,10 @@ impl<S: ClientStream> Connection<S> {
         let settings = &worker.shared.settings;
         let mut scan = HeadScan::default();
         let mut started = false;
-        if !self.first && self.buffer.is_empty() {
+        if let Some(since) = self.quiet_since.filter(|_| self.buffer.is_empty()) {
             self.idle.store(true, Ordering::Relaxed);
             let idle_timeout = worker.shared.shaping.limits.idle_timeout();
-            self.deadline.set(Instant::now() + idle_timeout);
+            self.deadline.set(since + idle_timeout);
         }
         loop {
             if let Some(first) = self.buffer.filled().first() {
@@ -189,11 +202,7 @@ impl<S: ClientStream> Connection<S> {
             if let Poll::Ready(read) = self.buffer.poll_fill(cx, &mut self.client) {
                 return Poll::Ready(Some(read.unwrap_or(0)));
             }
-            self.worker.give_memory_back(Memory {
-                buffer: self.buffer.take(),
-                head: std::mem::take(&mut self.head),
-                out: std::mem::take(&mut self.out),
-            });
+            self.give_memory_back();
             self.deadline.poll(cx).map(|()| None)
         })
         .await
@@ -264,6 +273,7 @@ impl<S: ClientStream> Connection<S> {
                 server_micros: None,
                 retries: 0,
                 next: Next::Linger,
+                at: Instant::now(),
             },
             started,
             0,
@@ -316,6 +326,7 @@ impl<S: ClientStream> Connection<S> {
             server_micros: None,
             retries: 0,
             next,
+            at: Instant::now(),
         }
     }
 
@@ -351,8 +362,9 @@ impl<S: ClientStream> Connection<S> {
         TraceId::of(field_of_head(&self.head, "traceparent")?)
     }
 
-    fn served(&self, served: &Served, started: Instant, line_bytes: usize) {
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    fn served(&mut self, served: &Served, started: Instant, line_bytes: usize) {
+        self.quiet_since = Some(served.at);
+        let micros = u64::try_from((served.at - started).as_micros()).unwrap_or(u64::MAX);
         self.worker.counters.answered(served.status, micros);
         if let Some(access) = &self.worker.access {
             let line = self.head.get(..line_bytes).unwrap_or_default().trim_ascii_end();

@@ -1,5 +1,7 @@
 //! Requests that end without a server's whole answer: what their clients are told.
 
+use tokio::time::Instant;
+
 use super::answers::{self, Addressee, Failure, Outcome};
 use super::client::ClientStream;
 use super::connection::{Connection, Next, Served};
@@ -50,6 +52,7 @@ impl<S: ClientStream> Connection<S> {
             server_micros: None,
             retries: attempts.again,
             next,
+            at: Instant::now(),
         }
     }
 
@@ -77,6 +80,7 @@ impl<S: ClientStream> Connection<S> {
             server_micros: None,
             retries: attempts.map_or(0, |attempts| attempts.again),
             next: Next::Linger,
+            at: Instant::now(),
         }
     }
 
@@ -90,6 +94,7 @@ impl<S: ClientStream> Connection<S> {
             server_micros: None,
             retries: attempts.again,
             next: Next::Cut,
+            at: Instant::now(),
         }
     }
 }

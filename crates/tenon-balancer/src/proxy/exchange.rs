@@ -153,7 +153,7 @@ impl<S: ClientStream> Connection<S> {
         mut connection: ServerConnection,
         (server_buffer, begun): (&mut Buffer, Instant),
     ) -> (Result<Relayed, RelayError>, ServerConnection) {
-        let relay = Relay {
+        let mut relay = Relay {
             client: &mut self.client,
             client_buffer: &mut self.buffer,
             server: &mut connection.stream,
@@ -197,20 +197,12 @@ impl<S: ClientStream> Connection<S> {
             server_micros: Some(relayed.head_micros),
             retries: attempts.again,
             next,
+            at: Instant::now(),
         };
         if relayed.upgraded {
-            count(&worker.counters.upgrades);
-            let served = served(Next::Close);
-            self.buffer.reserve(settings.relay_buffer_bytes);
-            let client = (&mut self.client, &mut self.buffer);
             let server = (&mut connection.stream, server_buffer);
-            let upstream = &connection.upstream;
-            let tunnel = tunnel::run(client, server, &mut self.deadline, settings.tunnel_idle_timeout.0);
-            tokio::select! {
-                () = tunnel => {}
-                () = upstream.expelled.notified() => {}
-            }
-            return served;
+            Box::pin(self.tunnel(server, &connection.upstream)).await;
+            return served(Next::Close);
         }
         let served = served(match relayed {
             Relayed {
@@ -220,9 +212,22 @@ impl<S: ClientStream> Connection<S> {
             _ => Next::Close,
         });
         if relayed.server_reusable {
-            worker.pool().put(connection, settings.server_idle_max, Instant::now());
+            worker.pool().put(connection, settings.server_idle_max, served.at);
         }
         served
+    }
+
+    /// Carries the bytes of an upgraded connection to its end.
+    async fn tunnel(&mut self, server: (&mut ServerStream, &mut Buffer), upstream: &Upstream) {
+        count(&self.worker.counters.upgrades);
+        let settings = &self.worker.shared.settings;
+        self.buffer.reserve(settings.relay_buffer_bytes);
+        let client = (&mut self.client, &mut self.buffer);
+        let tunnel = tunnel::run(client, server, &mut self.deadline, settings.tunnel_idle_timeout.0);
+        tokio::select! {
+            () = tunnel => {}
+            () = upstream.expelled.notified() => {}
+        }
     }
 
     /// Reads a body that is small enough to be kept, or decides to pass it on as it comes.
@@ -309,7 +314,9 @@ impl<S: ClientStream> Connection<S> {
             }
             count(&self.worker.counters.connects);
             let tls = self.worker.shared.server_tls.as_ref();
-            match ServerStream::connect(&upstream.endpoint, tls, settings.connect_timeout.0).await {
+            // A box of its own: few requests need a new connection, and TLS takes much room.
+            let connecting = ServerStream::connect(&upstream.endpoint, tls, settings.connect_timeout.0);
+            match Box::pin(connecting).await {
                 Ok(stream) => {
                     let connection = ServerConnection {
                         stream,

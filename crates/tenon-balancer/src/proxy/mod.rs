@@ -2,7 +2,9 @@
 
 mod admitted;
 mod answers;
+mod budget;
 mod buffer;
+mod cids;
 mod client;
 mod connection;
 mod deadline;
@@ -24,4 +26,4 @@ pub(crate) use deadline::Deadline;
 pub(crate) use linger::linger;
 pub(crate) use peer::Peer;
 pub(crate) use stream::{ServerStream, ServerTls};
-pub(crate) use worker::{Shared, Worker, own_host};
+pub(crate) use worker::{Open, Shared, Worker, own_host};

@@ -116,7 +116,7 @@ struct Download {
 }
 
 impl<S: ClientStream> Relay<'_, S> {
-    pub(crate) async fn run(mut self, upload: &mut Upload, upstream: &Upstream) -> Result<Relayed, RelayError> {
+    pub(crate) async fn run(&mut self, upload: &mut Upload, upstream: &Upstream) -> Result<Relayed, RelayError> {
         let mut died = pin!(upstream.died.notified());
         if upstream.is_silent() {
             return Err(RelayError::ServerDead);

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::budget::RetryBudget;
 use super::buffer::Buffer;
+use super::cids::{Cid, Cids, NewTrace};
 use super::connection::BUFFER_BYTES;
 use super::pool::Pool;
 use super::stream::ServerTls;
@@ -86,8 +88,8 @@ pub(crate) struct Worker {
 const SWEEP: Duration = Duration::from_millis(250);
 /// Turns that all other tasks of a thread get before idle connections are ended; in each, some dozens of them run.
 const TURNS_BEFORE_END: u32 = 16;
-/// Buffers that are kept for the next answer.
-const BUFFERS_MAX: usize = 64;
+/// Buffers that are kept for the next answer: as many as one client of HTTP/2 may have requests.
+const BUFFERS_MAX: usize = 128;
 /// Memory of client connections that is kept for the next request of any.
 const MEMORY_MAX: usize = 256;
 /// What heads for servers and clients seldom exceed.
@@ -108,10 +110,7 @@ impl Worker {
             pool: Mutex::default(),
             buffers: Mutex::default(),
             memory: Mutex::default(),
-            cids: Mutex::new(Cids {
-                bytes: [0; CID_BYTES * 32],
-                used: CID_BYTES * 32,
-            }),
+            cids: Mutex::default(),
             draining: AtomicBool::new(false),
             drains: CancellationToken::new(),
             open: Mutex::default(),
@@ -192,14 +191,16 @@ impl Worker {
         }
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         count(&self.counters.accepted);
-        let guard = Open(Arc::clone(self));
+        let worker = Open(Arc::clone(self));
         // Who has just come is about to ask.
         let idle = Arc::new(AtomicBool::new(false));
-        let serving = front::serve(Arc::clone(self), stream, (address, met), entrance, Arc::clone(&idle));
-        let task = tracker.spawn(async move {
-            let _guard = guard;
-            serving.await;
-        });
+        let task = tracker.spawn(front::serve(
+            worker,
+            stream,
+            (address, met),
+            entrance,
+            Arc::clone(&idle),
+        ));
         let mut open = lock(&self.open);
         if open.len() == open.capacity() {
             open.retain(|(_, task)| !task.is_finished());
@@ -256,7 +257,10 @@ impl Worker {
         })
     }
 
-    pub(crate) fn give_memory_back(&self, memory: Memory) {
+    pub(crate) fn give_memory_back(&self, mut memory: Memory) {
+        // Whatever did not go out any more is nobody else's business.
+        memory.head.clear();
+        memory.out.clear();
         let mut kept = lock(&self.memory);
         if kept.len() < MEMORY_MAX && memory.head.capacity() <= BUFFER_BYTES && memory.out.capacity() <= BUFFER_BYTES {
             kept.push(memory);
@@ -283,9 +287,7 @@ impl Worker {
 
     /// A new trace.
     pub(crate) fn new_trace(&self) -> NewTrace {
-        let mut cids = lock(&self.cids);
-        let random = &*self.shared.random;
-        NewTrace::new(&cids.next(random), &cids.next(random))
+        lock(&self.cids).new_trace(&*self.shared.random)
     }
 }
 
@@ -305,112 +307,13 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-/// Counts a client connection while it lives.
-struct Open(Arc<Worker>);
+/// The worker of a client connection, which counts it while it lives.
+pub(crate) struct Open(pub(crate) Arc<Worker>);
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.shared.open.fetch_sub(1, Ordering::Relaxed);
         count(&self.0.counters.closed);
-    }
-}
-
-const CID_BYTES: usize = 12;
-
-/// A correlation id as text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cid([u8; CID_BYTES * 2]);
-
-impl Cid {
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a correlation id is made of hexadecimal digits")
-    }
-}
-
-/// The value of a `traceparent` that begins a trace (W3C Trace Context, version 00).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewTrace([u8; 55]);
-
-impl NewTrace {
-    /// Of 48 random digits.
-    fn new(first: &Cid, second: &Cid) -> Self {
-        // That it is to be recorded is what services would decide that begin a trace themselves.
-        let mut text = *b"00-................................-................-01";
-        text[3..27].copy_from_slice(&first.0);
-        text[27..35].copy_from_slice(&second.0[..8]);
-        text[36..52].copy_from_slice(&second.0[8..]);
-        Self(text)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("it is made of hexadecimal digits and dashes")
-    }
-}
-
-/// Randomness for correlation ids, taken many at a time.
-#[derive(Debug)]
-struct Cids {
-    bytes: [u8; CID_BYTES * 32],
-    used: usize,
-}
-
-impl Cids {
-    fn next(&mut self, random: &dyn Random) -> Cid {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        if self.used == self.bytes.len() {
-            random.fill(&mut self.bytes);
-            self.used = 0;
-        }
-        let bytes = &self.bytes[self.used..self.used + CID_BYTES];
-        self.used += CID_BYTES;
-        let mut text = [0; CID_BYTES * 2];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        Cid(text)
-    }
-}
-
-/// How many requests may be sent again: a burst at any time, and a part of the traffic beyond it.
-#[derive(Debug)]
-pub(crate) struct RetryBudget {
-    burst: usize,
-    percent: usize,
-    /// Hundredths of a retry that are left.
-    left: AtomicUsize,
-}
-
-impl RetryBudget {
-    fn new(burst: u32, percent: u32) -> Self {
-        let (burst, percent) = (burst as usize * 100, percent as usize);
-        Self {
-            burst,
-            percent,
-            left: AtomicUsize::new(burst),
-        }
-    }
-
-    /// A request came.
-    pub(crate) fn earn(&self) {
-        let left = self.left.load(Ordering::Relaxed);
-        if left < self.burst {
-            self.left.store(left + self.percent, Ordering::Relaxed);
-        }
-    }
-
-    /// A tenth of the burst comes back each second.
-    fn refill(&self) {
-        let left = self.left.load(Ordering::Relaxed);
-        self.left
-            .store((left + self.burst / 40).min(self.burst), Ordering::Relaxed);
-    }
-
-    /// A request is to be sent again; false if it may not.
-    pub(crate) fn spend(&self) -> bool {
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left.saturating_sub(100), Ordering::Relaxed);
-        left >= 100
     }
 }
 

@@ -170,3 +170,24 @@ async fn the_list_of_servers_changes_while_requests_go_on() {
         assert!(cluster.get("/").await.ends_with("server1"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_waits_for_goes_to_nobody_else() {
+    let mut settings = settings();
+    settings.health_interval = DurationText::from_secs(60);
+    let cluster = Cluster::start(1, settings).await;
+    let frozen = &cluster.backends[0].behaviour.frozen;
+    frozen.store(true, Ordering::SeqCst);
+    let mut impatient = cluster.connect().await;
+    impatient.send(GET).await;
+    cluster.until(|status| status.servers[0].in_flight == 1).await;
+    // Its connection is reset, so that not a byte of the answer can be written.
+    impatient.stream.set_zero_linger().unwrap();
+    drop(impatient);
+    frozen.store(false, Ordering::SeqCst);
+    cluster.until(|status| status.servers[0].in_flight == 0).await;
+    // The next connection reads and writes with the memory of that one.
+    let answer = cluster.get("/echo").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(!answer.contains("server1"), "{answer}");
+}
