@@ -125,6 +125,10 @@ impl<S: ClientStream> Connection<S> {
             if matches!(error, RelayError::ServerDead) || (sent && !reused) {
                 attempts.tried.push(upstream.id);
             }
+            // Servers that die at the same time still take connections while they do, and would use all attempts up.
+            if attempts.again > 1 {
+                Box::pin(tokio::time::sleep(RETRY_PAUSE * (attempts.again - 1))).await;
+            }
         }
     }
 
@@ -370,7 +374,7 @@ impl<S: ClientStream> Connection<S> {
     }
 }
 
-/// Between two attempts when servers seem alive but none could be reached.
+/// Between two attempts when servers seem alive but none could be reached, or after two that failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Counts a waiting request while it lives.
