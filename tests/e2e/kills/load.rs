@@ -199,6 +199,10 @@ impl Load {
             Exchange::Answer(answer) if answer.outcome == "unknown" && kind == Kind::Insert => {
                 ends(End::Unknown, String::new())
             }
+            // Whoever could have had it was killed; what changes nothing may be asked again.
+            Exchange::Answer(answer) if answer.outcome == "unknown" && self.phase().victim == "servers" => {
+                Verdict::Repeat
+            }
             Exchange::Answer(answer) => ends(End::Failed, format!("{answer:?}")),
             Exchange::NotConnected(error) => ends(End::Failed, format!("not connected: {error}")),
             // The load balancer itself was killed with the request in its hands; nobody could tell the client.
