@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::CONNECTION;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tenon_control::DataAcceptor;
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::head_timer::HeadTimer;
 use super::origin::Origin;
 use super::plane::DataPlane;
 use crate::settings::DataSettings;
@@ -218,7 +219,7 @@ fn serve(
         }
     });
     hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::new(settings.head_timeout.0))
         .header_read_timeout(settings.head_timeout.0)
         .max_headers(settings.headers_max)
         .max_buf_size(settings.head_bytes_max)

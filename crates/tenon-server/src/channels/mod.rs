@@ -6,6 +6,7 @@ mod compression;
 mod cors;
 mod deprecation;
 mod format;
+mod head_timer;
 mod idempotency;
 mod incoming;
 mod kept;
