@@ -1,6 +1,7 @@
 //! Identifiers made from randomness: of a call, of a process's life, of a write to the store.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,19 +13,24 @@ macro_rules! random_id {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// A new identifier: lower-case hexadecimal digits.
             pub fn generate(random: &dyn Random) -> Self {
                 let mut bytes = [0_u8; $bytes];
                 random.fill(&mut bytes);
-                Self(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect())
+                let mut digits = [0_u8; 2 * $bytes];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+                    pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+                }
+                // Digits are text.
+                Self(std::str::from_utf8(&digits).unwrap_or_default().into())
             }
 
             /// An identifier that was made elsewhere, taken as it is.
-            pub fn from_text(text: impl Into<String>) -> Self {
-                Self(text.into())
+            pub fn from_text(text: impl AsRef<str>) -> Self {
+                Self(text.as_ref().into())
             }
 
             /// The identifier's text.
@@ -47,8 +53,8 @@ macro_rules! random_id {
     };
 }
 
-fn hex_digit(nibble: u8) -> char {
-    char::from(b"0123456789abcdef"[usize::from(nibble)])
+fn hex_digit(nibble: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(nibble)]
 }
 
 random_id! {

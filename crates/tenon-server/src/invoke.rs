@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tenon_model::CorrelationId;
 use tokio::time::Instant;
 
 use crate::call::{CallSource, ServiceAnswer, ServiceCall, ServiceError};
@@ -46,7 +47,7 @@ impl Invoker {
         let must_be_whole = !matches!(call.source, CallSource::Channel(_));
         let mut result = self.dispatch(call).await;
         if must_be_whole && let Ok(answer) = result {
-            result = self.whole(answer).await;
+            result = Box::pin(self.whole(answer)).await;
         }
         self.metrics
             .service_called(&caller.service, started.elapsed(), result.as_ref().err());
@@ -98,7 +99,7 @@ impl fmt::Debug for Invoker {
 
 /// What the log says of a call that failed.
 struct Caller {
-    cid: String,
+    cid: CorrelationId,
     service: String,
     source: CallSource,
 }
@@ -106,7 +107,7 @@ struct Caller {
 impl Caller {
     fn of(call: &ServiceCall) -> Self {
         Self {
-            cid: call.cid.as_str().to_owned(),
+            cid: call.cid.clone(),
             service: call.service.clone(),
             source: call.source.clone(),
         }
@@ -114,6 +115,7 @@ impl Caller {
 
     fn log(&self, error: &ServiceError) {
         let Self { cid, service, source } = self;
+        let cid = cid.as_str();
         let (source_type, source_name) = (source.channel_type(), source.name());
         match error {
             ServiceError::Raised { traceback, .. } => {
