@@ -35,33 +35,22 @@ struct Checker<'t> {
     at: usize,
     depth_max: usize,
     frames: Vec<Frame<'t>>,
+    /// The names so far of all objects that are not closed yet, one object's behind the other's.
+    names: Vec<Cow<'t, str>>,
 }
 
 /// An object or an array that is not closed yet.
 enum Frame<'t> {
-    Object { name: Cow<'t, str>, seen: Names<'t> },
-    Array { index: usize },
-}
-
-#[derive(Default)]
-struct Names<'t> {
-    list: Vec<Cow<'t, str>>,
-    set: HashSet<Cow<'t, str>>,
-}
-
-impl<'t> Names<'t> {
-    /// False if it was there already.
-    fn insert(&mut self, name: Cow<'t, str>) -> bool {
-        if self.list.len() < NAMES_IN_LIST_MAX {
-            let is_new = !self.list.contains(&name);
-            self.list.push(name);
-            return is_new;
-        }
-        if self.set.is_empty() {
-            self.set.extend(self.list.iter().cloned());
-        }
-        self.set.insert(name)
-    }
+    Object {
+        name: Cow<'t, str>,
+        /// Where its names begin among those of all objects.
+        names_from: usize,
+        /// All its names, once they are many.
+        many: Option<HashSet<Cow<'t, str>>>,
+    },
+    Array {
+        index: usize,
+    },
 }
 
 type Checked<T = ()> = Result<T, Wrong>;
@@ -73,6 +62,7 @@ impl<'t> Checker<'t> {
             at: 0,
             depth_max,
             frames: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -95,7 +85,8 @@ impl<'t> Checker<'t> {
             Some(b'{') => {
                 self.open(Frame::Object {
                     name: Cow::Borrowed(""),
-                    seen: Names::default(),
+                    names_from: self.names.len(),
+                    many: None,
                 })?;
                 if self.peek() == Some(b'}') {
                     self.close();
@@ -156,7 +147,9 @@ impl<'t> Checker<'t> {
     }
 
     fn close(&mut self) {
-        self.frames.pop();
+        if let Some(Frame::Object { names_from, .. }) = self.frames.pop() {
+            self.names.truncate(names_from);
+        }
         self.at += 1;
     }
 
@@ -172,12 +165,7 @@ impl<'t> Checker<'t> {
         } else {
             Cow::Borrowed(&quoted[1..quoted.len() - 1])
         };
-        let mut is_new = true;
-        if let Some(Frame::Object { name, seen }) = self.frames.last_mut() {
-            is_new = seen.insert(new.clone());
-            *name = new;
-        }
-        if !is_new {
+        if !self.note(new) {
             return Err(self.wrong_element("the element is there twice".to_owned()));
         }
         if self.peek() != Some(b':') {
@@ -187,12 +175,30 @@ impl<'t> Checker<'t> {
         Ok(())
     }
 
+    /// Notes the name of an element of the innermost object. False if it was there already.
+    fn note(&mut self, new: Cow<'t, str>) -> bool {
+        let Some(Frame::Object { name, names_from, many }) = self.frames.last_mut() else {
+            return true;
+        };
+        name.clone_from(&new);
+        let known = &self.names[*names_from..];
+        if known.len() < NAMES_IN_LIST_MAX {
+            let is_new = !known.contains(&new);
+            self.names.push(new);
+            return is_new;
+        }
+        many.get_or_insert_with(|| known.iter().cloned().collect()).insert(new)
+    }
+
     /// A string with its quotes, and whether it has escapes.
     fn string(&mut self) -> Checked<(&'t str, bool)> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut has_escapes = false;
         self.at += 1;
         loop {
+            let ends_run = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+            let run = bytes[self.at..].iter().position(ends_run);
+            self.at = run.map_or(bytes.len(), |run| self.at + run);
             match bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -202,8 +208,7 @@ impl<'t> Checker<'t> {
                     has_escapes = true;
                     self.escape()?;
                 }
-                Some(byte) if *byte < 0x20 => return Err(self.wrong_text("a control character within a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.wrong_text("a control character within a string")),
                 None => return Err(self.wrong_text("the text ends within a string")),
             }
         }
