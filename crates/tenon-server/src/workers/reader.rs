@@ -327,7 +327,7 @@ fn send_return(inner: &Inner, worker: &Worker, id: u64, call: u32, answer: HostR
             return;
         }
     }
-    worker.connection.send(bytes, frame.body, &inner.shared.tasks);
+    worker.connection.send(&bytes, &frame.body, &inner.shared.tasks);
 }
 
 /// A line that a service logs, as a line of ours.

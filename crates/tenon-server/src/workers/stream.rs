@@ -63,7 +63,7 @@ impl Frames {
         let body = std::mem::take(&mut frame.body);
         let mut bytes = BytesMut::with_capacity(64);
         if encode_head(&frame, body.len(), &mut bytes, &self.limits, |_| Ok(())).is_ok() {
-            self.connection.send(bytes, body, &self.tasks);
+            self.connection.send(&bytes, &body, &self.tasks);
         }
     }
 }
