@@ -10,7 +10,7 @@ use tenon_protocol::worker::{ChunkFrame, Frame, Kind, Message, ReplyFrame, Reque
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::facts::{Facts, Http};
+use crate::facts::{Facts, Http, InputFacts};
 use crate::link::Link;
 use crate::service::Entry;
 use crate::session::Shared;
@@ -64,6 +64,11 @@ impl Call {
     /// What the server says of the call.
     pub(crate) fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| Facts::parse(&self.metadata))
+    }
+
+    /// What the server says of the call's input.
+    pub(crate) fn input_facts(&self) -> InputFacts<'_> {
+        InputFacts::parse(&self.metadata)
     }
 
     /// The HTTP request behind the call.

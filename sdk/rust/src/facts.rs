@@ -1,5 +1,7 @@
 //! What a service may want to know of its call beside the input: the channel, the HTTP request, who is let in.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -17,9 +19,48 @@ pub(crate) struct Facts {
     query: Option<Box<RawValue>>,
     params: Option<Box<RawValue>>,
     headers: Option<Box<RawValue>>,
-    merged_params: Option<Box<RawValue>>,
-    pub(crate) data_format: String,
+    data_format: String,
+}
+
+/// The part of the metadata that says what an input is read from. Most calls need nothing else of them, so that it copies
+/// nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct InputFacts<'a> {
+    #[serde(borrow)]
+    data_format: Cow<'a, str>,
+    #[serde(borrow)]
+    query: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    merged_params: Option<&'a RawValue>,
     pub(crate) message_wins: bool,
+}
+
+impl<'a> InputFacts<'a> {
+    pub(crate) fn parse(metadata: &'a [u8]) -> Self {
+        // That all of it is text is quicker to see at once than for each string.
+        let text = std::str::from_utf8(metadata).unwrap_or_default();
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    pub(crate) fn is_form(&self) -> bool {
+        matches!(&*self.data_format, "form" | "post")
+    }
+
+    /// The parameters that the channel merges into the input; without a channel that says so, those of path and query string.
+    pub(crate) fn merged_params(&self) -> Map<String, Value> {
+        if let Some(merged) = self.merged_params {
+            return match merged.get() {
+                "{}" => Map::new(),
+                text => serde_json::from_str(text).unwrap_or_default(),
+            };
+        }
+        let mut merged = last_of_each(self.params);
+        merged.extend(last_of_each(self.query));
+        merged
+    }
 }
 
 impl Facts {
@@ -43,10 +84,6 @@ impl Facts {
         self.method.as_deref()
     }
 
-    pub(crate) fn is_form(&self) -> bool {
-        matches!(self.data_format.as_str(), "form" | "post")
-    }
-
     pub(crate) fn http(&self) -> Option<Http> {
         Some(Http {
             method: self.method.clone()?,
@@ -56,19 +93,6 @@ impl Facts {
             params: Values::parse(self.params.as_deref()),
             headers: Values::parse(self.headers.as_deref()),
         })
-    }
-
-    /// The parameters that the channel merges into the input; without a channel that says so, those of path and query string.
-    pub(crate) fn merged_params(&self) -> Map<String, Value> {
-        if let Some(merged) = &self.merged_params {
-            return match merged.get() {
-                "{}" => Map::new(),
-                text => serde_json::from_str(text).unwrap_or_default(),
-            };
-        }
-        let mut merged = last_of_each(self.params.as_deref());
-        merged.extend(last_of_each(self.query.as_deref()));
-        merged
     }
 }
 

@@ -47,7 +47,7 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Input for T {
 
     fn read(source: Source<'_>) -> Result<Self, Error> {
         let call = source.0;
-        let facts = call.facts();
+        let facts = call.input_facts();
         let params = facts.merged_params();
         if !call.body_is_json && facts.is_form() {
             let fields = form_fields(&call.body)?;
