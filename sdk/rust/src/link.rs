@@ -97,14 +97,25 @@ impl Link {
 
     /// Queues a frame as soon as the server has taken enough of what is queued already.
     pub(crate) async fn send(&self, frame: &Frame) -> Result<(), Violation> {
-        while lock(&self.outbox).queued > QUEUED_BYTES_MAX {
+        if self.is_full() {
+            // Seldom, so that it is not to take room in the state of all calls.
+            Box::pin(self.room()).await;
+        }
+        self.push(frame)
+    }
+
+    async fn room(&self) {
+        while self.is_full() {
             let room = self.has_room.notified();
-            if lock(&self.outbox).queued <= QUEUED_BYTES_MAX {
-                break;
+            if !self.is_full() {
+                return;
             }
             room.await;
         }
-        self.push(frame)
+    }
+
+    fn is_full(&self) -> bool {
+        lock(&self.outbox).queued > QUEUED_BYTES_MAX
     }
 
     /// Writes as much of what is queued as the socket takes without waiting.

@@ -49,8 +49,11 @@ pub struct Reply {
 pub(crate) enum Content {
     Json(Bytes),
     Bytes(Bytes),
-    Stream(Box<dyn FnOnce(BodyWriter) -> BoxFuture<'static, Result<(), Error>> + Send>),
+    Stream(Write),
 }
+
+/// Writes a body piece by piece.
+pub(crate) type Write = Box<dyn FnOnce(BodyWriter) -> BoxFuture<'static, Result<(), Error>> + Send>;
 
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use rustix::net::RecvFlags;
-use tenon_protocol::worker::{Frame, Hello, Kind, Limits, Message, PROTOCOL_VERSION, RequestFrame, Violation, decode};
+use tenon_protocol::worker::{
+    Frame, Hello, Kind, Limits, Message, PROTOCOL_VERSION, ReplyFrame, RequestFrame, Violation, decode,
+};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -22,7 +24,7 @@ use crate::context::{CURRENT, Context};
 use crate::error::Error;
 use crate::link::{HostAnswer, Link, lock};
 use crate::panics;
-use crate::reply::{Content, of_error, raised};
+use crate::reply::{Content, Write, of_error, raised};
 use crate::service::Entry;
 use crate::stream::BodyWriter;
 
@@ -290,7 +292,7 @@ pub(crate) fn limits(body_bytes: Option<usize>) -> Limits {
 
 /// Runs a call to its end and sends the answer. Dropping it on the way says that the call was cancelled.
 async fn run(call: Arc<Call>) {
-    let mut unanswered = Unanswered::new(call.clone());
+    let unanswered = Unanswered::new(call.clone());
     CURRENT
         .scope(Context::new(call.clone()), async move {
             let reply = if call.is_late() {
@@ -308,23 +310,28 @@ async fn run(call: Arc<Call>) {
                 }
             };
             let head = reply.head(call.id);
-            let Content::Stream(write) = reply.content else {
-                unanswered.answer(head, |text| too_large(&call, &text)).await;
-                return;
-            };
-            if let Err(violation) = unanswered.begin_stream(head).await {
-                unanswered
-                    .answer(too_large(&call, &violation.to_string()), |text| too_large(&call, &text))
-                    .await;
-                return;
+            match reply.content {
+                // Few calls do that, so that it is not to take room in the state of all.
+                Content::Stream(write) => Box::pin(stream(&call, unanswered, head, write)).await,
+                _ => unanswered.answer(head, |text| too_large(&call, &text)).await,
             }
-            let written = caught(write(BodyWriter::new(call.clone()))).await;
-            unanswered.end_stream(written.err().map(|error| {
-                tracing::error!("the answer was cut off: {error}");
-                (error.status(), "the service did not finish its answer")
-            }));
         })
         .await;
+}
+
+/// Sends an answer in pieces.
+async fn stream(call: &Arc<Call>, mut unanswered: Unanswered, head: ReplyFrame, write: Write) {
+    if let Err(violation) = unanswered.begin_stream(head).await {
+        unanswered
+            .answer(too_large(call, &violation.to_string()), |text| too_large(call, &text))
+            .await;
+        return;
+    }
+    let written = caught(write(BodyWriter::new(call.clone()))).await;
+    unanswered.end_stream(written.err().map(|error| {
+        tracing::error!("the answer was cut off: {error}");
+        (error.status(), "the service did not finish its answer")
+    }));
 }
 
 /// What a future gives; a panic in it is an error like any other.
@@ -335,7 +342,7 @@ async fn caught<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, 
     }
 }
 
-fn too_large(call: &Call, violation: &str) -> tenon_protocol::worker::ReplyFrame {
+fn too_large(call: &Call, violation: &str) -> ReplyFrame {
     let message = format!("the service's answer can't be sent: {violation}");
     raised(call.id, &call.cid, "AnswerTooLarge".to_owned(), message, String::new())
 }
