@@ -26,7 +26,7 @@ pub(super) struct Arriving {
     limit: u64,
     /// Whether anything of it has come.
     has_begun: bool,
-    inflater: Option<MultiGzDecoder<Bounded>>,
+    inflater: Option<Box<MultiGzDecoder<Bounded>>>,
     /// What has come and is still to be inflated.
     compressed: Bytes,
 }
@@ -53,11 +53,11 @@ impl Arriving {
         }
         let inflater = match coding_of(&parts.headers)? {
             Coding::Identity => None,
-            Coding::Gzip => Some(MultiGzDecoder::new(Bounded {
+            Coding::Gzip => Some(Box::new(MultiGzDecoder::new(Bounded {
                 bytes: Vec::new(),
                 taken: 0,
                 limit,
-            })),
+            }))),
         };
         Ok(Self {
             body,

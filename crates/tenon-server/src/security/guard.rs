@@ -71,6 +71,11 @@ impl Guard {
         Self(None)
     }
 
+    /// Whether it lets in everybody.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Lets in whoever is allowed; nobody if there are none.
     pub(super) fn new(callers: &Arc<Callers>, allowed: HashMap<CallerId, CallerLimits>) -> Self {
         let mut doors = Doors {

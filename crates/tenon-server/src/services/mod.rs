@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::body::BodyStream;
 use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
 use crate::deployments::{DeployError, DeploymentSettings, Deployments, SdkFiles};
 use crate::workers::{Pool, WorkerSettings, WorkerStatus};
@@ -104,11 +105,13 @@ impl Services {
                 None => self.registry.pin(&call.cid, &call.service),
             };
             call.deployment = Some(pin.clone());
-            let (tally, began) = (pin.tally(&call), Instant::now());
+            let tally = pin.tally(&call).map(|tally| (tally, Instant::now()));
             let submitted = match pin.find(&call.service) {
                 Some((pool, service)) => {
-                    if !service.streams {
-                        gather(&mut call, pool.body_bytes_max()).await?;
+                    if !service.streams
+                        && let Some(stream) = call.body_stream.take()
+                    {
+                        Box::pin(gather(&mut call, &stream, pool.body_bytes_max())).await?;
                     }
                     pool.submit(service, call)
                 }
@@ -123,7 +126,7 @@ impl Services {
                         Err(ServiceError::WorkerDied { cause })
                     };
                     let outcome = answer.await.unwrap_or_else(gone);
-                    if let Some((tally, side)) = tally {
+                    if let Some(((tally, side), began)) = tally {
                         tally.record(side, began.elapsed(), &outcome);
                     }
                     return outcome;
@@ -189,12 +192,10 @@ impl Services {
 }
 
 /// Reads the payload of a call to its end, for a service that does not read it in pieces.
-async fn gather(call: &mut ServiceCall, limit: usize) -> Result<(), ServiceError> {
-    if let Some(stream) = call.body_stream.take() {
-        let body = stream.gather(std::mem::take(&mut call.body), limit);
-        call.body = timeout_at(call.deadline, body)
-            .await
-            .map_err(|_| ServiceError::Timeout)??;
-    }
+async fn gather(call: &mut ServiceCall, stream: &BodyStream, limit: usize) -> Result<(), ServiceError> {
+    let body = stream.gather(std::mem::take(&mut call.body), limit);
+    call.body = timeout_at(call.deadline, body)
+        .await
+        .map_err(|_| ServiceError::Timeout)??;
     Ok(())
 }
