@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
 use serde_json::{Map, Value};
 use tenon_model::CorrelationId;
 use tenon_protocol::worker::Metric;
@@ -58,16 +59,16 @@ impl CallSource {
 /// What a service may want to know of the HTTP request that called it.
 #[derive(Debug, Clone, Default)]
 pub struct HttpFacts {
-    /// The request's method, upper case.
-    pub method: String,
-    /// The path as it came, without the query string.
-    pub path: String,
+    /// The request's method.
+    pub method: Method,
+    /// Its address; the path is the one that came.
+    pub uri: Uri,
     /// The query string's parameters in their order; duplicates stay.
     pub query: Vec<(String, String)>,
     /// The path pattern's parameters.
     pub params: Vec<(String, String)>,
-    /// Headers with lower-case names; duplicates joined with `, `.
-    pub headers: Vec<(String, String)>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The client's address.
     pub remote: String,
     /// The body as it came, if the call's is what the channel's data format made of it.

@@ -1,5 +1,7 @@
 //! A call of a service as a frame.
 
+use std::io;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
 
@@ -119,9 +121,27 @@ pub(super) fn request(frame: Frame) -> Result<RequestFrame, Violation> {
 }
 
 fn write_json<T: Serialize>(kind: Kind, value: &T, buffer: &mut BytesMut) -> Result<(), Violation> {
-    serde_json::to_writer(buffer.writer(), value).map_err(|source| Violation::Malformed {
+    serde_json::to_writer(Sink(buffer), value).map_err(|source| Violation::Malformed {
         kind,
         part: "metadata",
         source: Some(source),
     })
+}
+
+/// Takes text in the many small pieces in which it is written; the writer that buffers come with looks longer at each of them.
+struct Sink<'a>(&'a mut BytesMut);
+
+impl io::Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

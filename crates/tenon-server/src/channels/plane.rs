@@ -102,7 +102,7 @@ impl DataPlane {
         let (route, values) = match found {
             Found::Route(route, values) => (route, values),
             other => {
-                let reply = match own_paths::openapi(self, &request, &other, origin).await {
+                let reply = match Box::pin(own_paths::openapi(self, &request, &other, origin)).await {
                     Some(reply) => reply,
                     None => self.nobody(other),
                 };
@@ -208,7 +208,7 @@ impl DataPlane {
             let deployment = self.invoker.deployment_of(&route.http.service);
             let call = call_of(arrival, caller, body, None);
             let run = async || self.run(&call.0, call.1).await;
-            return self.cache.serve(key, policy, &visit, deployment, run).await;
+            return Box::pin(self.cache.serve(key, policy, &visit, deployment, run)).await;
         }
         if let Some(ttl) = route.http.idempotency_ttl
             && let Some(key) = idempotency::key_of(&arrival)
@@ -224,7 +224,7 @@ impl DataPlane {
                 patience: route.http.timeout,
                 answer_bytes_max: self.settings.idempotent_answer_bytes_max,
             };
-            return claim.serve(visit, async || self.invoke(&call.0, call.1).await).await;
+            return Box::pin(claim.serve(visit, async || self.invoke(&call.0, call.1).await)).await;
         }
         let (route, call) = call_of(arrival, caller, body, None);
         self.run(&route, call).await
@@ -257,7 +257,8 @@ fn call_of(
         remote,
         cid,
     } = arrival;
-    let mut facts = request::facts(&route, &parts, values, remote);
+    let is_idempotent = parts.method.is_idempotent() && stream.is_none();
+    let mut facts = request::facts(&route, parts, values, remote);
     facts.raw = body.raw;
     let call = ServiceCall {
         cid,
@@ -267,7 +268,7 @@ fn call_of(
         data_format: route.http.data_format.as_str(),
         merged_params: request::merged_params(&route, &facts),
         message_wins: request::message_wins(&route),
-        idempotent: parts.method.is_idempotent() && stream.is_none(),
+        idempotent: is_idempotent,
         http: Some(Box::new(facts)),
         body: body.bytes,
         body_is_json: body.is_json,

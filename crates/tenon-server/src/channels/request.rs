@@ -1,7 +1,7 @@
 //! What a service is told of an HTTP request: its head, and the parameters that become part of the input.
 
+use http::Method;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 use tenon_connectors::{ParamsPriority, UrlParamsPriority};
 
@@ -9,25 +9,25 @@ use super::router::{Route, percent_decode};
 use crate::call::HttpFacts;
 
 /// Collects what a service may want to know of the request.
-pub(super) fn facts(route: &Route, parts: &Parts, values: Vec<String>, remote: String) -> HttpFacts {
+pub(super) fn facts(route: &Route, parts: Parts, values: Vec<String>, remote: String) -> HttpFacts {
     let names = route.http.path.params().map(str::to_owned);
     HttpFacts {
-        method: method_of(route, parts).to_owned(),
-        path: parts.uri.path().to_owned(),
+        method: method_of(route, parts.method),
         query: parts.uri.query().map(read_pairs).unwrap_or_default(),
+        uri: parts.uri,
         params: names.zip(values).collect(),
-        headers: read_headers(&parts.headers),
+        headers: parts.headers,
         remote,
         raw: None,
     }
 }
 
 /// The method that the service sees: of a HEAD request to a channel for GET it answers with what GET would.
-fn method_of<'p>(route: &Route, parts: &'p Parts) -> &'p str {
-    if parts.method == Method::HEAD && route.http.method == Some(Method::GET) {
-        "GET"
+fn method_of(route: &Route, method: Method) -> Method {
+    if method == Method::HEAD && route.http.method == Some(Method::GET) {
+        Method::GET
     } else {
-        parts.method.as_str()
+        method
     }
 }
 
@@ -67,21 +67,6 @@ fn read_pairs(query: &str) -> Vec<(String, String)> {
 fn decode_form(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_decode(&spaced).unwrap_or(spaced)
-}
-
-fn read_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let mut read: Vec<(String, String)> = Vec::with_capacity(headers.keys_len());
-    for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        match read.iter_mut().find(|(known, _)| known == name.as_str()) {
-            Some((_, known)) => {
-                known.push_str(", ");
-                known.push_str(&value);
-            }
-            None => read.push((name.as_str().to_owned(), value.into_owned())),
-        }
-    }
-    read
 }
 
 #[cfg(test)]

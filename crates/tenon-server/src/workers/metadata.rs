@@ -1,7 +1,9 @@
 //! What a request says beside its payload, written straight into the frame.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -23,11 +25,11 @@ impl Serialize for Metadata<'_> {
             map.serialize_entry("security", caller)?;
         }
         if let Some(http) = &call.http {
-            map.serialize_entry("method", &http.method)?;
-            map.serialize_entry("path", &http.path)?;
+            map.serialize_entry("method", http.method.as_str())?;
+            map.serialize_entry("path", http.uri.path())?;
             map.serialize_entry("query", &Pairs(&http.query))?;
             map.serialize_entry("params", &Pairs(&http.params))?;
-            map.serialize_entry("headers", &Pairs(&http.headers))?;
+            map.serialize_entry("headers", &Headers(&http.headers))?;
             map.serialize_entry("remote", &http.remote)?;
             if let Some(raw) = &http.raw {
                 // Formats other than JSON are checked to be text.
@@ -47,6 +49,30 @@ impl Serialize for Metadata<'_> {
         map.serialize_entry("deployment", &self.deployment)?;
         map.end()
     }
+}
+
+/// Headers as an object with lower-case names; the values of one that repeats are joined with `, `.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        // The values of one name follow each other.
+        let mut rest = self.0.iter().peekable();
+        while let Some((name, value)) = rest.next() {
+            let mut all = text_of(value);
+            while let Some((_, value)) = rest.next_if(|(next, _)| *next == name) {
+                all += ", ";
+                all += text_of(value);
+            }
+            map.serialize_entry(name.as_str(), &all)?;
+        }
+        map.end()
+    }
+}
+
+fn text_of(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 /// Pairs as an object; a name that repeats has the list of its values.
@@ -87,6 +113,20 @@ impl Pairs<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_are_an_object_in_their_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("X-B", "1"), ("accept", "a/b"), ("x-b", "\u{e9}"), ("x-b", "")] {
+            let name: http::HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers.append("x-latin-1", HeaderValue::from_bytes(b"\xe9").unwrap());
+        assert_eq!(
+            serde_json::to_string(&Headers(&headers)).unwrap(),
+            "{\"x-b\":\"1, \u{e9}, \",\"accept\":\"a/b\",\"x-latin-1\":\"\u{fffd}\"}"
+        );
+    }
 
     #[test]
     fn names_that_repeat_have_lists() {
