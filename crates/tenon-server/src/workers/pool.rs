@@ -173,7 +173,7 @@ impl Pool {
             return;
         };
         for worker in self.0.workers.load().iter() {
-            worker.send_configuration(body.clone(), &self.0.shared);
+            worker.send_configuration(&body, &self.0.shared);
         }
     }
 
@@ -321,7 +321,7 @@ impl Inner {
         // Before the first request can be.
         let configuration = self.host.configuration();
         if let Some(body) = &configuration {
-            worker.send_configuration(body.clone(), &self.shared);
+            worker.send_configuration(body, &self.shared);
         }
         let (sender, ended) = oneshot::channel();
         let tasks = &self.shared.tasks;
@@ -336,7 +336,7 @@ impl Inner {
         if let Some(body) = now
             && configuration.as_ref() != Some(&body)
         {
-            worker.send_configuration(body, &self.shared);
+            worker.send_configuration(&body, &self.shared);
         }
         tasks.spawn(reader::read(self.clone(), worker, socket, ready.buffer, ended));
         if self.queue.len() > 0 {
@@ -452,9 +452,7 @@ impl Inner {
             } else {
                 1
             };
-            // A body that was read once can't be sent again.
-            let can_repeat = work.call.idempotent && work.call.body_stream.is_none();
-            if can_repeat && work.retries < retries_max && work.is_wanted() {
+            if work.can_repeat() && work.retries < retries_max && work.is_wanted() {
                 let mut work = running.work;
                 work.retries += 1;
                 tracing::info!(cid = %work.call.cid, service = %work.service.name, "the call is run again by another worker");

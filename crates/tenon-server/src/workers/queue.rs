@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -32,6 +33,18 @@ impl Work {
         if let Some(sender) = self.answer.take() {
             let _ = sender.send(answer);
         }
+    }
+
+    /// Whether it may be given to another worker if the one that has it dies. A body that was read once can't be sent again.
+    pub(crate) fn can_repeat(&self) -> bool {
+        self.call.idempotent && self.call.body_stream.is_none()
+    }
+
+    /// Lets go of what a worker was sent. It is in the memory into which the caller's connection reads, which that can use again
+    /// then.
+    pub(crate) fn forget_request(&mut self) {
+        self.call.http = None;
+        self.call.body = Bytes::new();
     }
 
     /// Whether anybody still waits.

@@ -219,6 +219,9 @@ impl Worker {
             return Err(work);
         }
         let stream = work.call.body_stream.clone();
+        if !work.can_repeat() {
+            work.forget_request();
+        }
         let id = slots.insert(Running::new(work, class));
         let upload = stream.map(|stream| Upload::new(id, stream, &self.connection, shared));
         if let (Some((upload, _)), Some(running)) = (&upload, slots.get(id)) {
@@ -230,7 +233,7 @@ impl Worker {
         self.last_used.store(sequence, Ordering::Relaxed);
         bytes[ID_BYTES].copy_from_slice(&id.to_le_bytes());
         // A worker that is gone is noticed by its reader, which then looks after the call.
-        self.connection.send(bytes, body, &shared.tasks);
+        self.connection.send(&bytes, &body, &shared.tasks);
         if let Some((_, sending)) = upload {
             shared.tasks.spawn(sending);
         }
@@ -412,16 +415,16 @@ impl Worker {
     pub(crate) fn send_frame(&self, frame: &Frame, shared: &Shared) {
         let mut bytes = BytesMut::with_capacity(64);
         if encode(frame, &mut bytes, &shared.limits).is_ok() {
-            self.connection.send(bytes, Bytes::new(), &shared.tasks);
+            self.connection.send(&bytes, &Bytes::new(), &shared.tasks);
         }
     }
 
     /// Sends the user configuration.
-    pub(crate) fn send_configuration(&self, body: Bytes, shared: &Shared) {
+    pub(crate) fn send_configuration(&self, body: &Bytes, shared: &Shared) {
         let frame = Message::Config(Bytes::new()).into_frame();
         let mut bytes = BytesMut::with_capacity(64);
         match encode_head(&frame, body.len(), &mut bytes, &shared.limits, |_| Ok(())) {
-            Ok(()) => self.connection.send(bytes, body, &shared.tasks),
+            Ok(()) => self.connection.send(&bytes, body, &shared.tasks),
             Err(violation) => tracing::error!(worker = %self.name, "the user configuration is not sent: {violation}"),
         }
     }
