@@ -11,7 +11,7 @@ pub struct DataSettings {
     pub connections_max: usize,
     /// How long the head of a request may take to come, also the time that an idle connection is kept.
     pub head_timeout: DurationText,
-    /// How many headers a request may have.
+    /// How many headers a request may have. More than 100 cost each request memory of its own.
     pub headers_max: usize,
     /// How large the head of a request may be, in bytes; at least 8,192.
     pub head_bytes_max: usize,
@@ -42,7 +42,7 @@ impl Default for DataSettings {
         Self {
             connections_max: 16_384,
             head_timeout: DurationText::from_secs(90),
-            headers_max: 128,
+            headers_max: 100,
             head_bytes_max: 65_536,
             nesting_max: 100,
             compressed_bytes_min: 1024,
