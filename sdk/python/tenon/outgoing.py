@@ -291,12 +291,35 @@ class _ByName:
 
 
 class Row(Bunch):
-    """A row of an SQL result: columns by name, as keys and as attributes."""
+    """A row of an SQL result: columns by name, as keys and as attributes, and by their place, `row[0]`."""
 
     __slots__ = ()
 
+    def __getitem__(self, column: Any) -> Any:
+        if isinstance(column, (int, slice)) and column not in self.keys():
+            return tuple(self.values())[column]
+        return super().__getitem__(column)
+
     def _asdict(self) -> Dict[str, Any]:
         return dict(self)
+
+    @property
+    def _mapping(self) -> "Row":
+        return self
+
+
+class Rows(List[Row]):
+    """The rows that a statement gave, and how many it changed."""
+
+    def __init__(self, rows: List[Row], rows_affected: int) -> None:
+        super().__init__(rows)
+        self.rows_affected = self.rowcount = rows_affected
+        """How many rows were changed."""
+
+    @property
+    def rows(self) -> List[Row]:
+        """The rows themselves."""
+        return list(self)
 
 
 def _exact(value: Any) -> Any:
@@ -338,17 +361,19 @@ class SqlConnection:
         return self._request._host.call(self._request, tail, b"", False, convert)
 
     def one(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
-        """The first row, or None."""
-        return self._call("one", query, params, kwargs, _row)
+        """The only row; OutgoingError if there is none, or more than one."""
+        return self._call("one", query, params, kwargs, _only_row)
 
-    one_or_none = one
+    def one_or_none(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """The only row, or None; OutgoingError if there is more than one."""
+        return self._call("one", query, params, kwargs, _row)
 
     def all(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
         """All rows."""
         return self._call("all", query, params, kwargs, _rows)
 
     def execute(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
-        """Runs a statement: `rows_affected`, and its `rows` if it gives some, as keys and as attributes."""
+        """Runs a statement and gives a list of its rows, empty if it has none; `rows_affected` of the list is how many it changed."""
         return self._call("execute", query, params, kwargs, _executed)
 
     def ping(self, cid: Optional[str] = None) -> Any:
@@ -372,11 +397,15 @@ def _row(value: Any) -> Any:
     return Row(value) if isinstance(value, dict) else value
 
 
-def _executed(value: Any) -> Any:
-    done = _row(value)
-    if isinstance(done, Row) and isinstance(done.get("rows"), list):
-        done["rows"] = _rows(done["rows"])
-    return done
+def _only_row(value: Any) -> Any:
+    if value is None:
+        raise OutgoingError("one row was expected, and there is none", 500, "Rows")
+    return _row(value)
+
+
+def _executed(value: Any) -> Rows:
+    done = value if isinstance(value, dict) else {}
+    return Rows(_rows(done.get("rows")), int(done.get("rows_affected") or 0))
 
 
 def _rows(value: Any) -> List[Any]:

@@ -232,7 +232,7 @@ class Calls(Service):
         elif what == "sql":
             conn = self.out.sql["Billing"]
             self.response.payload = {
-                "one": conn.one("SELECT 1 WHERE a = :a", {"a": 1}).balance, "all": conn.all("SELECT 2"), "execute": conn.execute("UPDATE", {"x": Exact("1.5")}),
+                "one": conn.one("SELECT 1 WHERE a = :a", {"a": 1}).balance, "all": conn.all("SELECT 2"), "execute": conn.execute("UPDATE", {"x": Exact("1.5")}).rows_affected,
             }
         elif what == "down":
             self.out.sql["Down"].all("SELECT 1")
@@ -262,7 +262,7 @@ def host(frame: Frame, asked: Dict[str, Any]) -> Frame:
         return Frame(0, code=503, tail=b'{"error":"Down: connection refused","type":"ServiceUnavailable"}')
     if asked["kind"] == "sql-outgoing":
         return Frame(
-            0, tail=b'{"result":null}', body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b"3"}[asked["operation"]]
+            0, tail=b'{"result":null}', body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b'{"rows_affected":3}'}[asked["operation"]]
         )
     if asked["operation"] == "ping":
         return Frame(0, tail=b'{"result":"200 OK"}')
