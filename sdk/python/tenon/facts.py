@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from logging import Logger
 
+    from .bunch import Bunch
     from .context import Request, Response
     from .spawning import Spawned
 
@@ -22,8 +23,36 @@ class Kvdb:
         """The cache."""
 
 
+_NOT_HERE = frozenset(
+    (
+        "amqp",
+        "email",
+        "ftp",
+        "ldap",
+        "mongodb",
+        "odata",
+        "odb",
+        "publish",
+        "pubsub",
+        "rules",
+        "sap",
+        "security",
+        "sftp",
+        "soap",
+        "static_config",
+        "wsx",
+    )
+)
+"""What service files may ask for and what is not there; docs/zato-api.md says what there is instead."""
+
+
 class CallFacts:
     """Facts of a call."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _NOT_HERE:
+            raise AttributeError(f"there is no self.{name} in Tenon; docs/zato-api.md says what there is instead")
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     request: "Request"
     response: "Response"
@@ -110,9 +139,11 @@ class CallFacts:
         return environ
 
     @lazy
-    def environ(self) -> Dict[str, Any]:
-        """A place for values of this call."""
-        return {}
+    def environ(self) -> "Bunch":
+        """A place for values of this call, as keys and as attributes."""
+        from .bunch import Bunch
+
+        return Bunch()
 
     @property
     def redis(self) -> Any:

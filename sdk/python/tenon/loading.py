@@ -288,7 +288,7 @@ class Loader:
 
     def _entry(self, cls: type, path: str) -> Entry:
         module = self._module_name(path)
-        own: Any = cls.__dict__.get("name")
+        own: Any = cls.__dict__.get("name", _name_of_method(cls))
         name = default_name(module, cls.__name__) if own is None else own
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT_CHARS or not name.isprintable() or " " in name:
             wanted = f"text without spaces, of 1 to {_NAME_LIMIT_CHARS} characters"
@@ -309,6 +309,11 @@ class Loader:
         cls.impl_name = f"{Loader._module_name(entry.file)}.{cls.__qualname__}"
         if "logger" not in cls.__dict__:
             cls.logger = logging.getLogger(entry.name)
+
+
+def _name_of_method(cls: Any) -> Any:
+    """The name that a class gives by a `get_name` of its own, as older service files do."""
+    return cls.get_name() if "get_name" in cls.__dict__ else None
 
 
 def _is_wanted(entry: Entry) -> bool:

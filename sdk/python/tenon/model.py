@@ -26,7 +26,9 @@ class Model:
 
     @classmethod
     def from_dict(cls: Type[_M], data: Any, **extra: Any) -> _M:
-        """An instance with the values of a dict; BadRequest with the path of the first element that does not fit."""
+        """An instance with the values of a dict, and further ones (named, or `extra={…}`); BadRequest with the path of what does not fit."""
+        if isinstance(extra.get("extra"), dict) and "extra" not in _fields(cls):
+            extra = {**extra.pop("extra"), **extra}
         if extra:
             data = {**data, **extra}
         return _read_model(cls, data, "")

@@ -296,7 +296,7 @@ class Row(Bunch):
     __slots__ = ()
 
     def __getitem__(self, column: Any) -> Any:
-        if isinstance(column, (int, slice)) and column not in self.keys():
+        if isinstance(column, (int, slice)):
             return tuple(self.values())[column]
         return super().__getitem__(column)
 

@@ -262,7 +262,9 @@ def host(frame: Frame, asked: Dict[str, Any]) -> Frame:
         return Frame(0, code=503, tail=b'{"error":"Down: connection refused","type":"ServiceUnavailable"}')
     if asked["kind"] == "sql-outgoing":
         return Frame(
-            0, tail=b'{"result":null}', body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b'{"rows_affected":3}'}[asked["operation"]]
+            0,
+            tail=b'{"result":null}',
+            body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b'{"rows_affected":3}'}[asked["operation"]],
         )
     if asked["operation"] == "ping":
         return Frame(0, tail=b'{"result":"200 OK"}')

@@ -1,8 +1,10 @@
 """Short names of types, as existing service files import them."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, InitVar, asdict, astuple, dataclass, field, fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from io import BytesIO, StringIO
+from types import ModuleType
 from typing import (
     IO,
     Any,
@@ -36,6 +38,10 @@ any_ = Any
 binaryio_ = BinaryIO
 bytesio_ = BytesIO
 callable_ = Callable[..., Any]
+module_ = ModuleType
+str_ = str
+typealias_ = Any
+decimal_ = Decimal
 cast_ = cast
 classvar = ClassVar
 class_ = type_ = Type
@@ -85,11 +91,14 @@ dictlist = List[Dict[str, Any]]
 dictorlist = Union[Dict[str, Any], List[Any]]
 dictnone = Optional[Dict[str, Any]]
 dtnone = datetimez = Optional[datetime]
-decnone = Optional[Any]
+decnone = decimalnone = Optional[Decimal]
 floatnone = Optional[float]
 floatlist = List[float]
 intanydict = Dict[int, Any]
 intdict = Dict[int, int]
+intdictdict = Dict[int, Dict[str, Any]]
+intlistempty = List[Optional[int]]
+intlistdict = Dict[int, List[Any]]
 intlist = List[int]
 intlistnone = Optional[List[int]]
 intnone = Optional[int]
@@ -119,6 +128,7 @@ strdictnone = Optional[Dict[str, Any]]
 strdictlist = List[Dict[str, Any]]
 strintdict = Dict[str, int]
 strlist = List[str]
+strlistempty = List[Optional[str]]
 strlistdict = Dict[str, List[str]]
 strordict = Union[str, Dict[str, Any]]
 strordictnone = Optional[Union[str, Dict[str, Any]]]
@@ -134,6 +144,19 @@ tuplist = List[Tuple[Any, ...]]
 tupnone = tuplenone = Optional[Tuple[Any, ...]]
 strtuplelist = List[Tuple[str, ...]]
 strtuple = Tuple[str, ...]
+
+
+def instance_from_dict(class_: Any, data: Dict[str, Any]) -> Any:
+    """An instance of a class with the values of a dict as its attributes."""
+    instance = class_()
+    for name, value in data.items():
+        setattr(instance, name, value)
+    return instance
+
+
+def is_union(elem: Any) -> bool:
+    """Whether a type is one of several."""
+    return getattr(elem, "__origin__", None) is Union
 
 
 def list_field() -> Any:
