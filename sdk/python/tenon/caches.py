@@ -66,6 +66,11 @@ class Caches(CacheCalls):
             count += bool((yield act(key)))
         return count
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"the cache has no '{name}'; docs/cache-and-locks.md says what it has in common with Redis")
+
     def incr(self, key: str, amount: int = 1) -> Any:
         """Adds to a whole number, 0 if the key has none, and gives the sum."""
         return self._increment(key, amount)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CURRENT", "Channel", "Headers", "HttpRequest", "Payload", "Request", "Response"]
 
+XML_FORMAT = b'"data_format":"xml"'
+"""What the metadata of a call over a channel for XML have in them."""
+
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<not set>", "__bool__": lambda self: False})()
 
 
@@ -65,7 +68,7 @@ class HttpRequest:
     @property
     def POST(self) -> Bunch:  # noqa: N802 - the name that service files use
         """Fields of a form; of repeated ones the last."""
-        return Bunch(_form(self._request.text)) if self._is_form else Bunch()
+        return self.get_form_data() if self._is_form else Bunch()
 
     @property
     def params(self) -> Bunch:
@@ -87,13 +90,21 @@ class HttpRequest:
         return str(self.headers.get("user-agent", ""))
 
     def get_form_data(self) -> Bunch:
-        """Fields of a form; of repeated ones the last."""
+        """Fields of a form; of repeated ones the last. Files, of forms that have some, are bytes with a `filename`."""
+        content_type = str(self.headers.get("content-type", ""))
+        if content_type.lower().startswith("multipart/"):
+            from .forms import fields_of
+
+            found = fields_of(content_type, self._request._body)
+            if found is not None:
+                return Bunch(found)
         return Bunch(_form(self._request.text))
 
     @property
     def _is_form(self) -> bool:
-        content_type = str(self.headers.get("content-type", ""))
-        return content_type.startswith("application/x-www-form-urlencoded") or self._request.data_format in ("form", "post")
+        content_type = str(self.headers.get("content-type", "")).lower()
+        is_named = content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data"))
+        return is_named or self._request.data_format in ("form", "post")
 
 
 class Security:
@@ -279,7 +290,12 @@ class Request:
         if self._payload is _UNSET:
             is_form = not self._flags & FLAG_JSON and self.data_format in ("form", "post")
             self._payload = self._parse(wants_json=not is_form)
-        return self._payload
+        payload = self._payload
+        if type(payload) is dict and len(payload) == 1 and XML_FORMAT in self._tail:
+            # What is declared are the elements below the root.
+            (below,) = payload.values()
+            return below if isinstance(below, dict) else payload
+        return payload
 
     @property
     def channel_params(self) -> Bunch:

@@ -4,7 +4,7 @@ from typing import Any, Dict, List
 
 from . import payloads
 from .bunch import bunchify
-from .errors import HostTimeout, InvocationFailed, ServiceMissing, from_problem
+from .errors import BadRequest, HostTimeout, InvocationFailed, ServiceMissing, from_problem
 from .host import HostReturn, call, check, json_body_of, milliseconds
 
 # What `invoke` accepts besides the payload; any other named argument becomes a part of the payload.
@@ -71,7 +71,11 @@ def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[
             result = next(iter(result.values()))
         if options.get("as_bunch"):
             return bunchify(result)
-        return request._host.as_declared(name, result)
+        try:
+            return request._host.as_declared(name, result)
+        except BadRequest:
+            # What a service answers is not checked against its model, and so not here.
+            return result
 
     return call(request, tail, convert, body, is_json)
 
@@ -136,7 +140,12 @@ def raise_for(answer: HostReturn) -> None:
     """Raises if the platform could not invoke a service."""
     if answer.code == 404:
         check(answer, ServiceMissing)
-    check(answer, InvocationFailed)
+    try:
+        check(answer, InvocationFailed)
+    except InvocationFailed as failed:
+        from .raised import as_raised
+
+        raise as_raised(failed) from None
 
 
 def _answer(answer: HostReturn, as_text: bool) -> Any:

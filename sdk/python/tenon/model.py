@@ -72,6 +72,9 @@ class Model:
         """A value, or the default if it is not set."""
         return getattr(self, name, default)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in _fields(type(self)) and hasattr(self, name)
+
     def __getitem__(self, name: str) -> Any:
         try:
             return getattr(self, name)

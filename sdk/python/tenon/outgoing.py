@@ -1,74 +1,18 @@
 """Outgoing connections as services use them. The connections themselves, their pools and credentials are in the server."""
 
 import binascii
+import time
+from datetime import timedelta
 from typing import Any, Dict, List, Optional
 
 from . import payloads
 from .bunch import Bunch
-from .context import Headers
 from .errors import OutgoingError
 from .host import HostReturn, Steps, body_of, check, run_steps
+from .rest_response import RestResponse
 
 REST = "rest-outgoing"
 SQL = "sql-outgoing"
-
-
-class RestResponse:
-    """What the other side of a REST connection answered."""
-
-    def __init__(self, cid: str, status_code: int, reason: str, headers: Any, content: bytes) -> None:
-        self.cid = cid
-        self.status_code = status_code
-        self.reason = reason
-        self.headers = Headers(headers)
-        self.content = content
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is below 400."""
-        return self.status_code < 400
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    @property
-    def encoding(self) -> str:
-        """The character set that the answer names; UTF-8 if it names none."""
-        for part in str(self.headers.get("content-type", "")).split(";")[1:]:
-            name, _, value = part.strip().partition("=")
-            if name.lower() == "charset" and value:
-                return value.strip('"')
-        return "utf-8"
-
-    @property
-    def text(self) -> str:
-        """The body as text; bytes that are none are replaced."""
-        try:
-            return self.content.decode(self.encoding, "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """The body as JSON; ValueError if it is none."""
-        return payloads.loads(self.text)
-
-    @property
-    def data(self) -> Any:
-        """The body as JSON if it is JSON, otherwise as text; None if there is none."""
-        if not self.content:
-            return None
-        try:
-            return self.json()
-        except ValueError:
-            return self.text
-
-    def raise_for_status(self) -> None:
-        """Raises if the status is 400 or above."""
-        if not self.ok:
-            raise OutgoingError(f"the other side answered with {self.status_code} {self.reason}", 502, "Status")
-
-    def __repr__(self) -> str:
-        return f"<RestResponse {self.status_code}>"
 
 
 class _Rest:
@@ -96,6 +40,7 @@ class _Rest:
             arguments["timeout_ms"] = int(float(timeout) * 1000)
         tail = {"op": "outgoing", "kind": REST, "name": self.name, "operation": operation, "arguments": arguments}
         cid = self._request.cid
+        began = time.monotonic()
 
         def convert(answer: HostReturn) -> Any:
             check(answer, OutgoingError)
@@ -104,7 +49,12 @@ class _Rest:
             if "status" not in described and isinstance(result, dict):
                 described = result
             response = RestResponse(
-                cid, int(described.get("status") or 0), str(described.get("reason") or ""), described.get("headers") or {}, answer.body
+                cid,
+                int(described.get("status") or 0),
+                str(described.get("reason") or ""),
+                described.get("headers") or {},
+                answer.body,
+                timedelta(seconds=time.monotonic() - began),
             )
             return _as_model(model, response.data) if model is not None and response.ok else response
 
@@ -251,6 +201,8 @@ class RestConnection(_Rest):
 class RestConnections:
     """`self.rest['CRM']`, or `self.rest.CRM` where the name allows it."""
 
+    __contains__ = __iter__ = None
+
     def __init__(self, request: Any) -> None:
         self._request = request
 
@@ -276,7 +228,9 @@ class _Wrapped:
 
 
 class _ByName:
-    """Connections by name."""
+    """Connections by name. Which there are the server knows, so they are neither counted nor looked for."""
+
+    __contains__ = __iter__ = None
 
     def __init__(self, request: Any, make: Any) -> None:
         self._request = request

@@ -67,6 +67,8 @@ class OneServer:
 class Rpc:
     """`self.server.rpc`: services on a server of one's choice, or on all."""
 
+    __contains__ = __iter__ = None
+
     def __init__(self, service: Any) -> None:
         self._service = service
 

@@ -1,0 +1,49 @@
+"""Exceptions of invoked services, as their callers catch them: `except ValueError`, although the service ran elsewhere."""
+
+import builtins
+from typing import Dict, Iterator, Optional, Type
+
+from .errors import InvocationFailed, StatusError
+
+_made: Dict[Type[Exception], Type[InvocationFailed]] = {}
+
+
+def as_raised(failed: InvocationFailed) -> InvocationFailed:
+    """A failure that is an exception of the class that the invoked service raised too, if that class is known here.
+
+    It has the message, but no other attributes.
+    """
+    name, separator, message = str(failed.msg).partition(": ")
+    kind = _class_of(name) if separator else None
+    if kind is None:
+        return failed
+    try:
+        error = _failure_of(kind)(message, failed.code, failed.type)
+        # Classes may want for their text what is not there.
+        str(error)
+    except Exception:
+        return failed
+    return error
+
+
+def _failure_of(kind: Type[Exception]) -> Type[InvocationFailed]:
+    made = _made.get(kind)
+    if made is None:
+        made = _made[kind] = type(kind.__name__, (InvocationFailed, kind), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
+    return made
+
+
+def _class_of(name: str) -> Optional[Type[Exception]]:
+    """The class of exceptions with a name; None if it is none, or if several have it."""
+    found = getattr(builtins, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        classes = {each for each in _subclasses(Exception) if each.__qualname__ == name and each not in _made.values()}
+        found = classes.pop() if len(classes) == 1 else None
+    # Those with a status come back as what they are, and failures of host calls are none of the invoked service's own.
+    return None if found is None or issubclass(found, StatusError) else found
+
+
+def _subclasses(kind: Type[Exception]) -> Iterator[Type[Exception]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
