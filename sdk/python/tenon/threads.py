@@ -22,11 +22,13 @@ class Thread:
 class Waiter:
     """What a thread waits for, until it is there: the answer of a host call, a piece of a body, credit for another one."""
 
-    __slots__ = ("answer", "cancelled", "lock")
+    __slots__ = ("answer", "cancelled", "lock", "request")
 
-    def __init__(self) -> None:
+    def __init__(self, request: Optional[Request] = None) -> None:
         self.answer: Any = None
         self.cancelled = False
+        self.request = request
+        """The request whose own thread waits; none if another one does."""
         self.lock = threading.Lock()
         self.lock.acquire()
 

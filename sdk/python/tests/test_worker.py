@@ -254,6 +254,19 @@ class Threads(unittest.TestCase):
                 self.assertLess(time.monotonic() - began, 6.0)
                 self.assertGreater(len(threads), 8)
 
+    def test_what_was_answered_is_sent_before_another_service_begins(self) -> None:
+        with Worker({"api.py": SERVICES}) as worker:
+            *quick, _ = worker.begin_together(("quick", None), ("quick", None), ("exits", None))
+            self.assertEqual([worker.reply(id).status for id in quick], [200, 200])
+            self.assertEqual(worker.wait_for_exit(), 7)
+
+    def test_an_answer_does_not_wait_for_the_next_call_of_its_service(self) -> None:
+        with Worker({"api.py": SERVICES}) as worker:
+            for service in ("sleeps", "spins"):
+                short, long = worker.begin_together((service, 0), (service, 4.0))
+                self.assertEqual(worker.reply(short).status, 200)
+                self.assertFalse(worker.has_reply(long))
+
     def test_many_services_mixed(self) -> None:
         with Worker({"api.py": SERVICES}, threads=4, host=host) as worker:
             ids = []
