@@ -395,12 +395,24 @@ class Response:
     """What a service answers."""
 
     status_code: Union[int, str] = 200
-    content_type: Optional[str] = None
     content_encoding: Optional[str] = None
     status_message: str = "OK"
     data_format: Optional[str] = None
     _payload: Any = _UNSET
     _headers: Optional[Dict[str, str]] = None
+    _content_type: Optional[str] = None
+
+    @property
+    def content_type(self) -> Optional[str]:
+        """The media type; also what `headers` have as Content-Type."""
+        for name, value in (self._headers or {}).items():
+            if name.lower() == "content-type":
+                return value
+        return self._content_type
+
+    @content_type.setter
+    def content_type(self, value: Optional[str]) -> None:
+        self._content_type = value
 
     @property
     def payload(self) -> Any:
