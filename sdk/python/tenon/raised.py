@@ -1,8 +1,10 @@
 """Exceptions of invoked services, as their callers catch them: `except ValueError`, although the service ran elsewhere."""
 
 import builtins
-from typing import Dict, Iterator, Optional, Type
+import sys
+from typing import Any, Dict, Iterator, Optional, Type
 
+from .current import CURRENT
 from .errors import InvocationFailed, StatusError
 
 _made: Dict[Type[Exception], Type[InvocationFailed]] = {}
@@ -34,13 +36,20 @@ def _failure_of(kind: Type[Exception]) -> Type[InvocationFailed]:
 
 
 def _class_of(name: str) -> Optional[Type[Exception]]:
-    """The class of exceptions with a name; None if it is none, or if several have it."""
-    found = getattr(builtins, name, None)
+    """The class of exceptions with a name: Python's own, the one that the caller's file knows, or the only one there is."""
+    found: Any = getattr(builtins, name, None)
     if not (isinstance(found, type) and issubclass(found, Exception)):
         classes = {each for each in _subclasses(Exception) if each.__qualname__ == name and each not in _made.values()}
-        found = classes.pop() if len(classes) == 1 else None
+        known = [each for each in _known_to_caller() if each in classes]
+        found = known[0] if known else classes.pop() if len(classes) == 1 else None
     # Those with a status come back as what they are, and failures of host calls are none of the invoked service's own.
     return None if found is None or issubclass(found, StatusError) else found
+
+
+def _known_to_caller() -> Iterator[Type[Any]]:
+    request = CURRENT.get()
+    module = None if request is None else sys.modules.get(request._entry.cls.__module__)
+    yield from (each for each in vars(module).values() if isinstance(each, type)) if module is not None else ()
 
 
 def _subclasses(kind: Type[Exception]) -> Iterator[Type[Exception]]:
