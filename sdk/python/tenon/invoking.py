@@ -55,6 +55,7 @@ def invoke(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any]) -> 
 
 def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[str, Any]) -> Any:
     """Invokes the service that a host call names."""
+    payload = read_payload(payload, options.get("data_format"))
     body, is_json = json_body_of(payload)
     if options.get("timeout"):
         tail["timeout_ms"] = milliseconds(options["timeout"], "timeout")
@@ -99,6 +100,7 @@ def invoke_async(service: Any, target: Any, payload: Any, options: Dict[str, Any
         tail["context"] = options["context"]
     if options.get("to_json_string") and not isinstance(payload, (str, bytes)):
         payload = payloads.dumps_text(payload)
+    payload = read_payload(payload, options.get("data_format"))
     body, is_json = json_body_of(payload)
     return call(request, tail, cid_of, body, is_json)
 
@@ -134,6 +136,16 @@ def payload_of(payload: Any, kwargs: Dict[str, Any]) -> Any:
     if isinstance(payload, dict):
         return {**payload, **kwargs}
     raise TypeError(f"a payload can't be given together with the named arguments {', '.join(kwargs)}")
+
+
+def read_payload(payload: Any, data_format: Any) -> Any:
+    """A payload, read if its caller says that it is the text of JSON."""
+    if data_format != "json" or not isinstance(payload, (str, bytes)):
+        return payload
+    try:
+        return payloads.loads(payload if isinstance(payload, str) else str(payload, "utf-8"))
+    except ValueError:
+        return payload
 
 
 def raise_for(answer: HostReturn) -> None:

@@ -113,6 +113,9 @@ class Server:
         """The cluster's name."""
         return os.environ.get("TENON_CLUSTER", "")
 
+    cluster_id = cluster_name
+    """The same: clusters are told apart by their names."""
+
     @property
     def pid(self) -> int:
         """The process that the service runs in."""

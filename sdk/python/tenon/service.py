@@ -100,7 +100,14 @@ class Service(Hooks, CallFacts):
         there is one in this worker. `timeout` is how many seconds the invoked service may take. The other arguments are those of
         existing service files; a call in the background does not expire.
         """
-        options = {"callback": callback, "cid": cid, "to_json_string": to_json_string, "context": zato_ctx, "timeout": timeout}
+        options = {
+            "callback": callback,
+            "cid": cid,
+            "to_json_string": to_json_string,
+            "context": zato_ctx,
+            "timeout": timeout,
+            "data_format": data_format,
+        }
         return invoking.invoke_async(self, service, None if payload == "" else payload, options)
 
     def invoke_by_impl_name(self, impl_name: str, payload: Any = None, *args: Any, **kwargs: Any) -> Any:
