@@ -23,36 +23,18 @@ class Kvdb:
         """The cache."""
 
 
-_NOT_HERE = frozenset(
-    (
-        "amqp",
-        "email",
-        "ftp",
-        "ldap",
-        "mongodb",
-        "odata",
-        "odb",
-        "publish",
-        "pubsub",
-        "rules",
-        "sap",
-        "security",
-        "sftp",
-        "soap",
-        "static_config",
-        "wsx",
-    )
-)
-"""What service files may ask for and what is not there; docs/zato-api.md says what there is instead."""
+class NotHere:
+    """What service files may ask for and what is not there; docs/zato-api.md says what there is instead."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"there is no self.{self._name} in Tenon; docs/zato-api.md says what there is instead")
 
 
 class CallFacts:
     """Facts of a call."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _NOT_HERE:
-            raise AttributeError(f"there is no self.{name} in Tenon; docs/zato-api.md says what there is instead")
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     request: "Request"
     response: "Response"
@@ -60,6 +42,8 @@ class CallFacts:
     impl_name: ClassVar[str]
     cache: Any
     logger: "ClassVar[Logger]"
+    amqp, email, ftp, ldap, mongodb, odata, odb, publish = (NotHere() for _ in range(8))
+    pubsub, rules, sap, security, sftp, soap, static_config, wsx = (NotHere() for _ in range(8))
     slow_threshold = 99_999
     """Not used; service files may read it."""
 
