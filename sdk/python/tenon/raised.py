@@ -20,18 +20,18 @@ def as_raised(failed: InvocationFailed) -> InvocationFailed:
     if kind is None:
         return failed
     try:
-        error = _failure_of(kind)(message, failed.code, failed.type)
-        # Classes may want for their text what is not there.
-        str(error)
+        return _failure_of(kind)(message, failed.code, failed.type)
     except Exception:
+        # Some classes can't be made without more than a message.
         return failed
-    return error
 
 
 def _failure_of(kind: Type[Exception]) -> Type[InvocationFailed]:
     made = _made.get(kind)
     if made is None:
-        made = _made[kind] = type(kind.__name__, (InvocationFailed, kind), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
+        # A KeyError would show its message in quotes once more.
+        named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__str__": lambda error: str(error.msg)}
+        made = _made[kind] = type(kind.__name__, (InvocationFailed, kind), named)
     return made
 
 
