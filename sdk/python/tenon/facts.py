@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional, Union
 
-from .lazy import lazy
+from .lazy import lazy, replaceable
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ class CallFacts:
     slow_threshold = 99_999
     """Not used; service files may read it."""
 
-    @property
+    @replaceable
     def in_reply_to(self) -> str:
         """The correlation id of the call in the background that this callback is told of; empty in any other service."""
         outcome = self.request.outcome
@@ -73,28 +73,28 @@ class CallFacts:
     handle_return_time: "Optional[datetime]" = None
     """When the handler ended; there is something in it in hooks only."""
 
-    @property
+    @replaceable
     def processing_time_raw(self) -> "Optional[timedelta]":
         """How long the handler took; there is something in it in hooks only."""
         return None if self.handle_return_time is None else self.handle_return_time - self.invocation_time
 
-    @property
+    @replaceable
     def processing_time(self) -> Optional[int]:
         """How long the handler took in milliseconds; there is something in it in hooks only."""
         took = self.processing_time_raw
         return None if took is None else round(took.total_seconds() * 1000)
 
-    @property
+    @replaceable
     def job_type(self) -> str:
         """`one_time`, `interval_based` or `cron_style` if a job calls, otherwise empty."""
         return str(self.request.metadata.get("job_type") or "")
 
-    @property
+    @replaceable
     def usage(self) -> int:
         """How often this worker has run the service."""
         return self.request._entry.runs
 
-    @property
+    @replaceable
     def process_name(self) -> str:
         """The process that runs the service."""
         import os
@@ -129,7 +129,7 @@ class CallFacts:
 
         return Bunch()
 
-    @property
+    @replaceable
     def redis(self) -> Any:
         """The cache of the cluster, with the commands that it has in common with Redis."""
         return self.cache
@@ -139,12 +139,12 @@ class CallFacts:
         """The cache of the cluster as `self.kvdb.conn`."""
         return Kvdb(self.cache)
 
-    @property
+    @replaceable
     def data_format(self) -> str:
         """The channel's data format."""
         return self.request.data_format
 
-    @property
+    @replaceable
     def transport(self) -> str:
         """`plain_http` if the call came over HTTP, otherwise empty."""
         return self.request.transport
