@@ -211,6 +211,9 @@ class Request:
             self._stream = InputStream(self._host, self, self._body, True)
         return self._stream
 
+    merge_channel_params = True
+    """Not used; service files may read it."""
+
     @property
     def data_format(self) -> str:
         """The channel's data format: `json`, `form`, `csv`, `xml`, or empty for raw data."""
@@ -248,6 +251,10 @@ class Request:
         if self._payload is _UNSET:
             self._payload = self._parse()
         return self._payload
+
+    @payload.setter
+    def payload(self, value: Any) -> None:
+        self._payload = value
 
     def _parse(self, wants_json: bool = False) -> Any:
         body = self._body
