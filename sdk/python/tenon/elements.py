@@ -198,7 +198,8 @@ class Dict_(Elem):
         return convert.to_dict(value, path) if self.elements is None else self.elements.read(value, path)
 
     def write(self, value: Any, path: str) -> Any:
-        return value if self.elements is None or value is None else self.elements.write(value, path)
+        # An optional element that was absent from an input is an empty text, and may be passed on as that.
+        return value if self.elements is None or value is None or value == "" else self.elements.write(value, path)
 
     def described(self) -> Dict[str, Any]:
         return dict(self.schema) if self.elements is None else self.elements.schema()

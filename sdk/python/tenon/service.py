@@ -6,7 +6,7 @@ from . import invoking
 from .context import Channel, Request, Response
 from .facts import CallFacts
 from .hooks import Hooks
-from .lazy import lazy
+from .lazy import lazy, replaceable
 from .outgoing import Outgoing, RestConnections
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Service(Hooks, CallFacts):
     def after_add_to_store(cls, logger: "Logger") -> None:
         """Called when the service was deployed; exceptions are logged only."""
 
-    @property
+    @replaceable
     def cid(self) -> str:
         """The correlation id: names this call and everything it causes."""
         return self.request.cid
@@ -119,7 +119,7 @@ class Service(Hooks, CallFacts):
         """Outgoing connections: `self.out.rest['CRM'].conn.get(self.cid)`, `self.out.sql['Billing'].all('SELECT …')`."""
         return Outgoing(self.request)
 
-    @property
+    @replaceable
     def outgoing(self) -> Outgoing:
         """The same as `out`."""
         return self.out
@@ -171,7 +171,7 @@ class Service(Hooks, CallFacts):
 
         return configuration_of(self.request._host)
 
-    @property
+    @replaceable
     def user_config(self) -> "Configuration":
         """The same as `config`."""
         return self.config
@@ -209,7 +209,7 @@ class Service(Hooks, CallFacts):
         """What the call came through."""
         return Channel(self.request.metadata)
 
-    @property
+    @replaceable
     def chan(self) -> Channel:
         """The same as `channel`."""
         return self.channel
