@@ -182,6 +182,7 @@ class Runtime:
         try:
             while True:
                 me.lock.acquire()
+                turns.processor.let_go(me)
                 leads, me.leads = me.leads, False
                 request, me.job = me.job, None
                 if leads and self._lead(me):
@@ -379,14 +380,20 @@ class Runtime:
             waiter.lock.acquire()
             return
         turns = self.turns
-        if not turns.end(request._thread):
+        if turns.end(request._thread) and self._read_until_over(waiter):
+            turns.begin(request)
+        else:
             waiter.lock.acquire()
-            return
+            turns.processor.let_go(request._thread)
+        # It may have fallen asleep meanwhile, and what follows may block.
+        self.wake_monitor()
+
+    def _read_until_over(self, waiter: Waiter) -> bool:
+        """The leader's part of waiting: reads until what it waits for is there; False if another thread leads before that."""
+        turns = self.turns
         while not waiter.is_over:
             if (turns.answered or turns.pending) and not self._connection.has_frame() and (turns.pass_on(None) or turns.hand_over()):
-                waiter.lock.acquire()
-                self.wake_monitor()
-                return
+                return False
             other = self._read()
             if other is None:
                 continue
@@ -394,9 +401,7 @@ class Runtime:
                 self._aio.start(other)
             else:
                 turns.pending.append(other)
-        turns.begin(request)
-        # It may have fallen asleep meanwhile, and what follows may block.
-        self.wake_monitor()
+        return True
 
     def new_instance(self, request: Request, name: str) -> Any:
         """An instance of a service of this worker, in the call that a request is."""

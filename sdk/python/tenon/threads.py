@@ -14,6 +14,7 @@ class Thread:
         self.lock = threading.Lock()
         self.lock.acquire()
         self.leads = False
+        self.is_bound = False
         self.job: Optional[Request] = None
         self.ident = 0
         self.native_id = 0

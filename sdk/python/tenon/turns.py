@@ -12,6 +12,7 @@ from typing import Any, Callable, Deque, List, Optional
 
 from .context import Request
 from .current import CURRENT
+from .processor import Processor
 from .threads import Thread, Waiter
 
 SHORT_SECONDS = 0.001
@@ -28,6 +29,7 @@ class Turns:
         self._run = run
         self._limit = thread_limit
         self._connection = connection
+        self.processor = Processor()
         # All but the two queues changes under the mutex only.
         self._mutex = threading.Lock()
         self._leader: Optional[Thread] = None
@@ -118,6 +120,7 @@ class Turns:
             self.began = monotonic()
             self.busy = request
         self._connection.flush_others(request._entry)
+        self.processor.bring(request._thread)
         # The last thing before the caller waits itself: whoever is woken wants the interpreter.
         waiter.lock.release()
         return True
@@ -128,6 +131,7 @@ class Turns:
             follower = self._follower()
             if follower is None:
                 return False
+            self.processor.bring(follower)
             self._promote(follower)
             return True
 

@@ -72,6 +72,16 @@ class AsksTwice(Service):
         time.sleep(0.01)
         return {"got": [first, self.invoke("other", 2)]}
 
+class Processors(Service):
+    """Which processors a service, and what it starts, may run on before and after a host call."""
+    name = "processors"
+
+    def handle(self):
+        import os
+        before = sorted(os.sched_getaffinity(0))
+        self.invoke("other", 1)
+        return {"may": [before, sorted(os.sched_getaffinity(0))]}
+
 class AsksFromThreads(Service):
     name = "asks-from-threads"
 
@@ -338,6 +348,14 @@ class HostCalls(unittest.TestCase):
             time.sleep(0.5)
             self.assertEqual(worker.call("opens").status, 200)
             self.assertEqual(worker.reply(id).status, 200)
+
+    @unittest.skipUnless(hasattr(os, "sched_getaffinity"), "the system does not bind threads to processors")
+    def test_services_run_on_all_processors_whichever_thread_they_wait_in(self) -> None:
+        allowed = sorted(os.sched_getaffinity(0))
+        with Worker({"api.py": SERVICES}, threads=16, host=host) as worker:
+            for _ in range(10):
+                ids = worker.begin_together(*[("processors", None)] * 12)
+                self.assertEqual([worker.reply(id).json() for id in ids], [{"may": [allowed, allowed]}] * 12)
 
     def test_every_thread_of_a_service_may_ask(self) -> None:
         with Worker({"api.py": SERVICES}, host=host) as worker:
