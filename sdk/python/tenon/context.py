@@ -208,7 +208,7 @@ class Request:
     def stream(self) -> InputStream:
         """The body piece by piece, to be iterated over or read from; of any size if the service says `streams = True`."""
         if self._stream is None:
-            self._stream = InputStream(self._host, self, self._body, True)
+            self._stream = InputStream(self._host, self, self._came(), True)
         return self._stream
 
     merge_channel_params = True
@@ -227,23 +227,22 @@ class Request:
     @property
     def text(self) -> str:
         """The body as text, as it came."""
-        raw = self.metadata.get("raw")
-        if raw is not None:
-            return str(raw)
         try:
-            return str(self._body, "utf-8")
+            return str(self._came(), "utf-8")
         except UnicodeDecodeError as error:
             raise BadRequest(self.cid, f"The body is no UTF-8 text: {error.reason} at byte {error.start}") from None
 
     @property
     def raw_request(self) -> Any:
         """The body as it came: bytes over HTTP, otherwise what the caller gave."""
-        if "raw" in self.metadata:
-            # A form, CSV or XML: the server has read it, and sends along what it was.
-            return self.text.encode()
-        return self._body if "method" in self.metadata else self.payload
+        return self._came() if "method" in self.metadata else self.payload
 
     raw = raw_request
+
+    def _came(self) -> bytes:
+        # The server has read a form, CSV or XML: behind what it made of it is what it was.
+        raw_at = self.metadata.get("raw_at")
+        return self._body if raw_at is None else self._body[raw_at:]
 
     @property
     def payload(self) -> Any:
@@ -260,10 +259,13 @@ class Request:
         body = self._body
         if not body:
             return None
-        if not self._flags & FLAG_JSON and not wants_json:
-            if self.data_format in ("form", "post"):
+        if not self._flags & FLAG_JSON:
+            raw_at = self.metadata.get("raw_at")
+            if raw_at is not None:
+                body = body[:raw_at]
+            elif not wants_json and self.data_format in ("form", "post"):
                 return Bunch(_form(self.text))
-            if self.data_format != "json":
+            elif not wants_json and self.data_format != "json":
                 return self._text_or_bytes()
         try:
             value = payloads.loads(str(body, "utf-8"))

@@ -111,7 +111,7 @@ class CallFacts:
             "QUERY_STRING": http.query_string,
             "REMOTE_ADDR": http.remote,
             "zato.http.remote_addr": http.remote,
-            "zato.http.raw_request": self.request._body,
+            "zato.http.raw_request": self.request._came(),
             "zato.http.GET": http.GET,
             "zato.http.POST": http.POST,
             "zato.http.path_params": self.request.metadata.get("params") or {},

@@ -358,6 +358,12 @@ class ServiceApi(unittest.TestCase):
         self.assertEqual(self.call("raw", raw=b"a=1&b=x+y", **http(data_format="form")).json()["payload"], "{'a': '1', 'b': 'x y'}")
         self.assertEqual(self.call("raw").json()["payload"], "None")
 
+    def test_what_the_server_made_of_a_body_stands_before_the_body(self) -> None:
+        made, came = b'{"a": "1"}', b"a=%31"
+        facts = http(data_format="form", raw_at=len(made), merged_params={"b": "2"})
+        reply = self.call("raw", raw=made + came, **facts).json()
+        self.assertEqual(reply, {"raw": "b'a=%31'", "payload": "{'a': '1'}", "input": "{'a': '1', 'b': '2'}"})
+
     def test_unpaired_surrogates_come_back_as_they_came(self) -> None:
         self.assertEqual(self.call("echo", raw=b'["\\ud800"]', **http()).body, b'["\\ud800"]')
 

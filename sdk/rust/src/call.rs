@@ -35,6 +35,7 @@ pub(crate) struct Call {
     pub(crate) credit: Credit,
     metadata: Bytes,
     facts: OnceLock<Facts>,
+    came: OnceLock<Bytes>,
     http: OnceLock<Option<Http>>,
     cancelled: AtomicBool,
     task: OnceLock<AbortHandle>,
@@ -55,6 +56,7 @@ impl Call {
             credit: Credit::new(),
             metadata: request.metadata,
             facts: OnceLock::new(),
+            came: OnceLock::new(),
             http: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             task: OnceLock::new(),
@@ -64,6 +66,20 @@ impl Call {
     /// What the server says of the call.
     pub(crate) fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| Facts::parse(&self.metadata))
+    }
+
+    /// The body as it is read: of a form, CSV or XML what the server made of it.
+    pub(crate) fn readable(&self) -> &[u8] {
+        let end = self.facts().raw_at.unwrap_or(self.body.len());
+        self.body.get(..end).unwrap_or_default()
+    }
+
+    /// The body as it came.
+    pub(crate) fn came(&self) -> &Bytes {
+        self.came.get_or_init(|| match self.facts().raw_at {
+            Some(at) if at <= self.body.len() => self.body.slice(at..),
+            _ => self.body.clone(),
+        })
     }
 
     /// The HTTP request behind the call.

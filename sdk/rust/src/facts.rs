@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     merged_params: Option<Box<RawValue>>,
     pub(crate) data_format: String,
     pub(crate) message_wins: bool,
+    /// Where in the body what came begins, behind the JSON that the server made of it.
+    pub(crate) raw_at: Option<usize>,
 }
 
 impl Facts {

@@ -190,7 +190,9 @@ impl DataPlane {
         } else {
             let bytes = arriving.read().await.map_err(problem)?;
             incoming::forget_coding(&mut arrival.parts.headers);
-            let body = format::read(&arrival.route.http, bytes, self.settings.nesting_max.min(NESTING_MAX))
+            let depth_max = self.settings.nesting_max.min(NESTING_MAX);
+            let body = format::read_beside(&arrival.route, bytes, depth_max)
+                .await
                 .map_err(problem)?;
             self.answer(arrival, caller, body).await
         };
@@ -258,7 +260,13 @@ fn call_of(
         cid,
     } = arrival;
     let mut facts = request::facts(&route, &parts, values, remote);
-    facts.raw = body.raw;
+    let mut bytes = body.bytes;
+    let is_json = body.is_json && body.raw.is_none();
+    if let Some(raw) = body.raw {
+        // Behind what it became, so that its size is no matter.
+        facts.raw_at = Some(bytes.len());
+        bytes = [&bytes[..], &raw[..]].concat().into();
+    }
     let call = ServiceCall {
         cid,
         service: route.http.service.clone(),
@@ -269,8 +277,8 @@ fn call_of(
         message_wins: request::message_wins(&route),
         idempotent: parts.method.is_idempotent() && stream.is_none(),
         http: Some(Box::new(facts)),
-        body: body.bytes,
-        body_is_json: body.is_json,
+        body: bytes,
+        body_is_json: is_json,
         body_stream: stream,
         deadline: Instant::now() + route.http.timeout,
         deployment: None,

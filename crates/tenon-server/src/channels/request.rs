@@ -18,7 +18,7 @@ pub(super) fn facts(route: &Route, parts: &Parts, values: Vec<String>, remote: S
         params: names.zip(values).collect(),
         headers: read_headers(&parts.headers),
         remote,
-        raw: None,
+        raw_at: None,
     }
 }
 
