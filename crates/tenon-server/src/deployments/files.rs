@@ -152,9 +152,17 @@ fn is_reserved(path: &str) -> bool {
 
 /// A path of a file must stay below the root, and must be one that the services folder could have.
 pub(crate) fn check_path(path: &str) -> Result<(), DeployError> {
-    let wrong = |reason: &str| Err(DeployError::Invalid(format!("'{path}' is no path of a file: {reason}")));
+    let wrong = |reason: &str| {
+        Err(DeployError::Invalid(format!(
+            "'{}' is no path of a file: {reason}",
+            path.escape_debug()
+        )))
+    };
     if path.is_empty() || path.len() > 500 {
         return wrong("it is empty or longer than 500 bytes");
+    }
+    if path.split('/').any(|part| part.len() > 255) {
+        return wrong("a part of it is longer than the 255 bytes that a name may have");
     }
     if path.contains(['\\', '\0']) || path.chars().any(char::is_control) {
         return wrong("it contains a backslash or a control character");
