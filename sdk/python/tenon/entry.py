@@ -189,7 +189,7 @@ def _is_json_text(instance: Any, text: str) -> bool:
 
 def _status(status: Any) -> int:
     code = int(status)
-    if not 100 <= code <= 599:
+    if not 200 <= code <= 599:
         raise ValueError(f"{status!r} is no HTTP status")
     return code
 

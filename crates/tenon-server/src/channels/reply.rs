@@ -34,7 +34,15 @@ const NOT_FOR_SERVICES: [&str; 6] = [
 
 /// What a service answered.
 pub(super) fn answer(route: &Route, mut answer: ServiceAnswer) -> Reply {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(answer.status).ok();
+    // An answer that is not the last one would leave the caller waiting for it.
+    let Some(status) = status.filter(|status| !status.is_informational()) else {
+        let detail = format!(
+            "the service answered with the status {}, which ends no request",
+            answer.status
+        );
+        return problem_reply(Problem::new(500, "service-failed", detail));
+    };
     let mut media_type = None;
     if answer.body_is_json
         && answer.content_type.is_none()
