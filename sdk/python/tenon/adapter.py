@@ -82,6 +82,10 @@ class RESTAdapter(Service):
         """The answer, made of what came back: JSON as Python values, or as the model; otherwise text."""
         return data
 
+    def rest_call(self, conn_name: str, **options: Any) -> Any:
+        """A request over another connection, whose answer is its data; the arguments are those of `rest_call` of a connection."""
+        return self.out.rest[conn_name].conn.rest_call(cid=self.cid, **options)
+
     def handle(self) -> Any:
         return run_steps(self.request, self._call())
 

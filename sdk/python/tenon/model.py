@@ -108,7 +108,7 @@ _plans: Dict[type, Tuple[_Field, ...]] = {}
 
 
 def _fields(model: type) -> List[str]:
-    return list(getattr(model, "__dataclass_fields__", None) or typing.get_type_hints(model))
+    return [item.name for item in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else list(typing.get_type_hints(model))
 
 
 def _plan(model: type) -> Tuple[_Field, ...]:

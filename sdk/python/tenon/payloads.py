@@ -100,9 +100,9 @@ def plain(value: Any) -> Any:
         return str(value, "utf-8")
     if _is_from(value, "enum", "Enum"):
         return value.value
-    fields = getattr(value, "__dataclass_fields__", None)
-    if fields is not None and not isinstance(value, type):
-        return {name: getattr(value, name) for name in fields if hasattr(value, name)}
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        fields = sys.modules["dataclasses"].fields(value)
+        return {field.name: getattr(value, field.name) for field in fields if hasattr(value, field.name)}
     if _is_from(value, "collections.abc", "Mapping"):
         return dict(value)
     raise TypeError(f"a value of type {type(value).__name__} can't be written as JSON")
