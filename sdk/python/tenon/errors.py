@@ -75,6 +75,8 @@ class BadRequest(StatusError):
     """400: what the caller sent is wrong. `path` names the element, such as `/lines[1]/qty`."""
 
     status = 400
+    wrong: str = ""
+    """What is wrong with the element, without its path."""
 
     def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, *args: Any, path: str = "", **details: Any) -> None:
         super().__init__(cid, msg, *args, **details)
@@ -217,13 +219,14 @@ BY_STATUS: Dict[int, Type[StatusError]] = {
 
 def from_problem(problem: Any, status: int) -> StatusError:
     """The exception that an invoked service raised for its caller."""
-    message, path = "", ""
+    message, path, wrong = "", "", ""
     if isinstance(problem, dict):
         message = str(problem.get("detail") or problem.get("title") or "")
-        path = next((str(each.get("field") or "") for each in problem.get("errors") or [] if isinstance(each, dict)), "")
+        first = next((each for each in problem.get("errors") or [] if isinstance(each, dict)), {})
+        path, wrong = str(first.get("field") or ""), str(first.get("message") or "")
     error = BY_STATUS.get(status, StatusError)(current_cid(), message, status=status)
     if path and isinstance(error, BadRequest):
-        error.path = path
+        error.path, error.wrong = path, wrong
     return error
 
 
