@@ -118,7 +118,7 @@ def _make_encode() -> Callable[[Any], str]:
         return slow.encode
     try:
         # What JSONEncoder.encode makes anew on every call.
-        iterate = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)
+        iterate: Callable[[Any, int], List[str]] = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)
         join = "".join
         if join(iterate({"a": [1, "é"]}, 0)) != '{"a":[1,"é"]}':
             return slow.encode
@@ -126,7 +126,7 @@ def _make_encode() -> Callable[[Any], str]:
         return slow.encode
 
     def encode(value: Any) -> str:
-        return join(cast(List[str], iterate(value, 0)))
+        return join(iterate(value, 0))
 
     return encode
 
