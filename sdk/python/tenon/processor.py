@@ -9,6 +9,12 @@ from typing import Any, Callable, Optional
 
 from .threads import Thread
 
+try:
+    import ctypes
+except ImportError:
+    # A Python that was built without it.
+    ctypes = None  # type: ignore[assignment]
+
 CurrentCpu = Callable[[], int]
 
 
@@ -46,13 +52,11 @@ class Processor:
 
 def _current_cpu() -> Optional[CurrentCpu]:
     """The C library's function for the number of the processor; Python has none of its own."""
-    if not hasattr(os, "sched_setaffinity"):
+    if ctypes is None or not hasattr(os, "sched_setaffinity"):
         return None
     try:
-        import ctypes
-
         # One that keeps the interpreter meanwhile: it takes less time than to let it go.
         found: Any = ctypes.PyDLL(None).sched_getcpu
         return found if found() >= 0 else None
-    except (ImportError, OSError, AttributeError):
+    except (OSError, AttributeError):
         return None
