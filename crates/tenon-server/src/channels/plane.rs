@@ -239,7 +239,7 @@ impl DataPlane {
     /// The service's answer, or what went wrong; and whether the service was certainly not run.
     async fn invoke(&self, route: &Route, call: ServiceCall) -> (Reply, bool) {
         match self.invoker.invoke(call).await {
-            Ok(answer) => (reply::answer(route, answer), false),
+            Ok(answer) => (reply::answer(route, answer).await, false),
             Err(error) => (reply::failure(&error), reply::was_not_run(&error)),
         }
     }

@@ -182,6 +182,9 @@ fn line_ends(text: &str) -> usize {
     bytes.iter().enumerate().filter(|pair| is_end(*pair)).count()
 }
 
+/// How many fields are written. More, of which most are empty, come of objects that have little in common.
+const CELLS_MAX: usize = 16_000_000;
+
 /// Writes a list of objects with a line of their names, a list of lists, or one object; none for other values.
 pub(super) fn write(value: &Value, format: CsvFormat) -> Option<String> {
     let rows = match value {
@@ -202,6 +205,9 @@ pub(super) fn write(value: &Value, format: CsvFormat) -> Option<String> {
             if known.insert(name) {
                 names.push(name);
             }
+        }
+        if names.len().saturating_mul(rows.len()) > CELLS_MAX {
+            return None;
         }
         if format.header && !names.is_empty() {
             writer.write_record(&names).ok()?;

@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tenon_connectors::{DataFormat, HttpRoute};
+use tenon_connectors::{CsvFormat, DataFormat, HttpRoute};
 use tenon_model::{FieldProblem, Problem};
+use tokio::sync::Semaphore;
 
 use super::router::Route;
 use crate::aside;
@@ -82,13 +83,37 @@ fn json_of(value: &Value, bytes_max: usize) -> Result<Vec<u8>, Wrong> {
     Ok(json)
 }
 
-/// Reads the body of a request to this channel; a large one on a thread of its own, so that other requests need not wait.
+/// Large bodies are read and written a few at a time: each takes a processor, and many times its size in memory.
+static LARGE_ONES: Semaphore = Semaphore::const_new(2);
+
+/// Does what takes long on a thread of its own, so that other requests need not wait.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let turn = LARGE_ONES.acquire().await;
+    aside::aside(move || {
+        let _turn = turn;
+        work()
+    })
+    .await
+}
+
+/// Reads the body of a request to this channel.
 pub(super) async fn read_beside(route: &Arc<Route>, body: Bytes, depth_max: usize) -> Result<ReadBody, Problem> {
-    if body.len() <= aside::JSON_BYTES_MAX {
+    if body.len() <= aside::JSON_BYTES_MAX || route.http.data_format == DataFormat::Raw {
         return read(&route.http, body, depth_max);
     }
     let route = Arc::clone(route);
-    aside::aside(move || read(&route.http, body, depth_max)).await
+    beside(move || read(&route.http, body, depth_max)).await
+}
+
+/// A JSON answer in the format of the channel, with its media type. None if it stays JSON: that is the format, or the format
+/// has no way to write such a value.
+pub(super) async fn write_beside(route: &HttpRoute, json: &Bytes) -> Option<(Bytes, &'static str)> {
+    let (format, csv) = (route.data_format, route.csv);
+    if json.len() <= aside::JSON_BYTES_MAX || matches!(format, DataFormat::Json | DataFormat::Raw) {
+        return write(format, csv, json);
+    }
+    let json = json.clone();
+    beside(move || write(format, csv, &json)).await
 }
 
 /// Reads the body of a request to this channel. `depth_max`: how deep its elements may be nested.
@@ -129,14 +154,12 @@ fn read(route: &HttpRoute, body: Bytes, depth_max: usize) -> Result<ReadBody, Pr
     })
 }
 
-/// A JSON answer in the format of the channel, with its media type. None if it stays JSON: that is the format, or the format
-/// has no way to write such a value.
-pub(super) fn write(route: &HttpRoute, json: &[u8]) -> Option<(Bytes, &'static str)> {
+fn write(format: DataFormat, csv: CsvFormat, json: &[u8]) -> Option<(Bytes, &'static str)> {
     let value = || serde_json::from_slice::<Value>(json).ok();
-    let (text, media_type) = match route.data_format {
+    let (text, media_type) = match format {
         DataFormat::Json | DataFormat::Raw => return None,
         DataFormat::Form => (form::write(&value()?)?, "application/x-www-form-urlencoded"),
-        DataFormat::Csv => (csv::write(&value()?, route.csv)?, "text/csv; charset=utf-8"),
+        DataFormat::Csv => (csv::write(&value()?, csv)?, "text/csv; charset=utf-8"),
         DataFormat::Xml => (xml_write::write(&value()?)?, "application/xml"),
     };
     Some((text.into(), media_type))

@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tenon_connectors::CsvFormat;
 
 use super::*;
 
@@ -27,7 +26,7 @@ fn wrong(format: DataFormat, body: &[u8]) -> (String, String) {
 }
 
 fn written(format: DataFormat, value: &Value) -> Option<String> {
-    let written = write(&route(format), value.to_string().as_bytes());
+    let written = write(format, CsvFormat::default(), value.to_string().as_bytes());
     written.map(|(bytes, _)| String::from_utf8(bytes.to_vec()).unwrap())
 }
 
@@ -133,6 +132,8 @@ fn csv_rows_are_objects_by_the_first_line() {
     );
     assert_eq!(written(DataFormat::Csv, &json!([["a", 1]])).as_deref(), Some("a,1\r\n"));
     assert_eq!(written(DataFormat::Csv, &json!("text")), None);
+    let no_table: Vec<Value> = (0..5_000).map(|number| json!({ format!("n{number}"): 1 })).collect();
+    assert_eq!(written(DataFormat::Csv, &json!(no_table)), None);
 }
 
 #[test]
@@ -201,7 +202,7 @@ proptest! {
                 match read(&route(format), Bytes::copy_from_slice(body), 8) {
                     Ok(read) if read.is_json => {
                         let value: Value = serde_json::from_slice(&read.bytes).unwrap();
-                        let _ = write(&route(format), &read.bytes);
+                        let _ = write(format, CsvFormat::default(), &read.bytes);
                         prop_assert!(format == DataFormat::Json || value.is_object() || value.is_array());
                     }
                     Ok(_) => {}
