@@ -268,7 +268,7 @@ class Loader:
         for cls in list(vars(module).values()):
             if not (isinstance(cls, type) and issubclass(cls, Service)) or cls.__module__ != module.__name__ or not has_handler(cls):
                 continue
-            if any(each.cls is cls for each in found):
+            if any(each.cls is cls for each in found) or getattr(cls, "__abstractmethods__", None):
                 continue
             entry = self._entry(cls, path)
             other = names.get(entry.name)
