@@ -73,13 +73,11 @@ class Model:
         return getattr(self, name, default)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in _fields(type(self)) and hasattr(self, name)
+        return isinstance(name, str) and hasattr(self, name)
 
     def __getitem__(self, name: str) -> Any:
-        try:
-            return getattr(self, name)
-        except AttributeError:
-            raise KeyError(name) from None
+        """A value; None if it is not set."""
+        return getattr(self, name, None)
 
 
 class ModelCtx:

@@ -3,7 +3,7 @@
 import binascii
 import time
 from datetime import timedelta
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import payloads
 from .bunch import Bunch
@@ -13,6 +13,13 @@ from .rest_response import RestResponse
 
 REST = "rest-outgoing"
 SQL = "sql-outgoing"
+
+
+class DataAndResponse(NamedTuple):
+    """What came back over a connection: what was made of it, and the response itself."""
+
+    data: Any
+    raw_response: RestResponse
 
 
 class _Rest:
@@ -133,6 +140,7 @@ class RestConn(_Rest):
         method: str = "",
         log_response: bool = True,
         timeout: Optional[float] = None,
+        needs_raw_response: bool = False,
     ) -> Any:
         """A request whose answer is its data: those of the model, if one is given, and what the callback makes of them.
 
@@ -140,11 +148,12 @@ class RestConn(_Rest):
         """
         options: Dict[str, Any] = {"headers": headers, "timeout": timeout}
         operation = _operation(method or ("POST" if data not in ("", None) else "GET"))
-        return run_steps(self._request, self._rest_call(operation, data, params, options, model, callback, log_response))
+        return run_steps(self._request, self._rest_call(operation, data, params, options, (model, callback), (log_response, needs_raw_response)))
 
-    def _rest_call(self, operation: str, data: Any, params: Any, options: Dict[str, Any], model: Any, callback: Any, log: bool) -> Steps:
+    def _rest_call(self, operation: str, data: Any, params: Any, options: Dict[str, Any], makes: Tuple[Any, Any], wants: Tuple[bool, bool]) -> Steps:
+        model, callback = makes
         response: RestResponse = yield self._call(operation, data, params, options)
-        if log:
+        if wants[0]:
             import logging
 
             logging.getLogger("tenon.rest").info("%s '%s' -> %s: %s", operation.upper(), self.name, response.status_code, response.text[:2000])
@@ -152,7 +161,8 @@ class RestConn(_Rest):
         found = response.data
         if model is not None:
             found = _as_model(model, found)
-        return callback(found) if callback is not None else found
+        found = callback(found) if callback is not None else found
+        return DataAndResponse(found, response) if wants[1] else found
 
     def upload(self, cid: str, item: Any, field_name: str = "data", mime_type: str = "application/octet-stream", filename: str = "") -> Any:
         """Sends a file, as text or bytes, the way a form in a browser does."""

@@ -1,9 +1,10 @@
 """Short names of types, as existing service files import them."""
 
-from dataclasses import MISSING, InitVar, asdict, astuple, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, FrozenInstanceError, InitVar, asdict, astuple, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO, StringIO
+from pathlib import Path
 from types import ModuleType
 from typing import (
     IO,
@@ -39,6 +40,10 @@ binaryio_ = BinaryIO
 bytesio_ = BytesIO
 callable_ = Callable[..., Any]
 module_ = ModuleType
+path_ = Path
+pathlist = List[Path]
+model = Type[Any]
+modelnone = Optional[Type[Any]]
 str_ = str
 typealias_ = Any
 decimal_ = Decimal
@@ -79,6 +84,7 @@ anyset = Set[Any]
 anytuple = Tuple[Any, ...]
 anydictnone = Optional[Dict[Any, Any]]
 anylistnone = Optional[List[Any]]
+listtuple = Tuple[List[Any], List[Any]]
 anynone = Optional[Any]
 booldict = Dict[str, bool]
 boolnone = Optional[bool]
@@ -140,7 +146,7 @@ strset = Set[str]
 strstrdict = Dict[str, str]
 strsetdict = Dict[str, Set[str]]
 textionone = Optional[TextIO]
-tuplist = List[Tuple[Any, ...]]
+tuplist = Union[List[Any], Tuple[Any, ...]]
 tupnone = tuplenone = Optional[Tuple[Any, ...]]
 strtuplelist = List[Tuple[str, ...]]
 strtuple = Tuple[str, ...]
