@@ -372,9 +372,7 @@ class Payload(Bunch):
         try:
             return self[name]
         except KeyError:
-            nested = Payload()
-            dict.__setitem__(self, name, nested)
-            return nested
+            return _Missing(self, name)
 
     def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
         set(self, name, value)
@@ -385,6 +383,10 @@ class Payload(Bunch):
             self.extend(value)
         else:
             dict.__setitem__(self, name, value)
+
+    def __reduce__(self) -> Any:
+        # What copies and pickles are made of.
+        return Payload, (dict(self),)
 
     def append(self, row: Any) -> None:
         """Makes the response a list, with this at its end."""
@@ -398,6 +400,41 @@ class Payload(Bunch):
         """What was appended; None if nothing was."""
         rows: Optional[List[Any]] = getattr(self, "_rows", None)
         return rows
+
+
+class _Missing(Payload):
+    """A part of a response that was asked for, and is there once something is set in it."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Payload, name: str) -> None:
+        super().__init__()
+        object.__setattr__(self, "_owner", (owner, name))
+
+    def _become(self, value: Any) -> None:
+        if self._owner is not None:
+            owner, name = self._owner
+            object.__setattr__(self, "_owner", None)
+            owner[name] = value
+
+    def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
+        self[name] = value
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        if not isinstance(name, slice):
+            self._become(self)
+        super().__setitem__(name, value)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self._become(self)
+        super().update(*args, **kwargs)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        self._become(self)
+        return super().setdefault(name, default)
+
+    def extend(self, rows: Any) -> None:
+        self._become(list(rows))
 
 
 class Response:
