@@ -36,12 +36,11 @@ def _failure_of(kind: Type[Exception]) -> Type[InvocationFailed]:
 
 
 def _class_of(name: str) -> Optional[Type[Exception]]:
-    """The class of exceptions with a name: Python's own, the one that the caller's file knows, or the only one there is."""
-    found: Any = getattr(builtins, name, None)
-    if not (isinstance(found, type) and issubclass(found, Exception)):
-        classes = {each for each in _subclasses(Exception) if each.__qualname__ == name and each not in _made.values()}
-        known = [each for each in _known_to_caller() if each in classes]
-        found = known[0] if known else classes.pop() if len(classes) == 1 else None
+    """The class of exceptions with a name: the one that the caller's file knows, Python's own, or the only one there is."""
+    classes = {each for each in _subclasses(Exception) if each.__qualname__ == name and each not in _made.values()}
+    own: Any = getattr(builtins, name, None)
+    known = [each for each in (*_known_to_caller(), own) if each in classes]
+    found = known[0] if known else classes.pop() if len(classes) == 1 else None
     # Those with a status come back as what they are, and failures of host calls are none of the invoked service's own.
     return None if found is None or issubclass(found, StatusError) else found
 

@@ -5,12 +5,16 @@ class OrderError(Exception):
     pass
 
 
+class TimeoutError(Exception):
+    """Has the name of one of Python's own."""
+
+
 class Caller(Service):
     name = "conformance.errors.exceptions_of_an_invoked_service"
 
     def handle(self):
         caught = []
-        for which in ("value", "key", "own", "os"):
+        for which in ("value", "key", "own", "os", "time"):
             try:
                 self.invoke("conformance.errors.raises_what_it_is_told", which=which)
             except OrderError as error:
@@ -19,6 +23,8 @@ class Caller(Service):
                 caught.append(["value", str(error), error.args])
             except KeyError:
                 caught.append(["key"])
+            except TimeoutError as error:
+                caught.append(["time", str(error)])
             except OSError as error:
                 caught.append(["os", type(error).__name__])
         self.response.payload = {"caught": caught}
@@ -36,6 +42,8 @@ class Raises(Service):
             raise ValueError("not this: one")
         if which == "key":
             return {}["gone"]
+        if which == "time":
+            raise TimeoutError("too late")
         if which == "os":
             return open("/nowhere/at/all")
         raise OrderError("no such order")
