@@ -104,11 +104,21 @@ class CallFacts:
     @lazy
     def wsgi_environ(self) -> Dict[str, Any]:
         """The HTTP request in the form that WSGI gives it."""
+        from io import BytesIO
+
+        from .bunch import Bunch
+
         http = self.request.http
+        query = http.query_string
+        metadata = self.request.metadata
         environ: Dict[str, Any] = {
             "REQUEST_METHOD": http.method,
             "PATH_INFO": http.path,
-            "QUERY_STRING": http.query_string,
+            "QUERY_STRING": query,
+            "RAW_URI": f"{http.path}?{query}" if query else http.path,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": http.headers.get("x-forwarded-proto", "http"),
+            "wsgi.input": BytesIO(self.request._came()),
             "REMOTE_ADDR": http.remote,
             "zato.http.remote_addr": http.remote,
             "zato.http.raw_request": self.request._came(),
@@ -116,6 +126,7 @@ class CallFacts:
             "zato.http.POST": http.POST,
             "zato.http.path_params": self.request.metadata.get("params") or {},
             "zato.request_ctx.cid": self.request.cid,
+            "zato.channel_item": Bunch(name=metadata.get("channel_name", ""), service_name=self.name, data_format=self.request.data_format),
         }
         for name, value in http.headers.items():
             key = name.upper().replace("-", "_")
