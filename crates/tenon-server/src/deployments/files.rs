@@ -99,15 +99,8 @@ impl FileSet {
         }
         let mut total = 0;
         for file in self.0.values() {
-            check_path(&file.path)?;
-            let (size, limit) = (file.content.len(), settings.file_bytes_max);
-            if size > limit {
-                return Err(DeployError::Invalid(format!(
-                    "'{}' has {size} bytes, more than {limit}",
-                    file.path
-                )));
-            }
-            total += size;
+            check_file(file, settings)?;
+            total += file.content.len();
         }
         if total > settings.total_bytes_max {
             let limit = settings.total_bytes_max;
@@ -148,6 +141,17 @@ pub(crate) fn forget_previous(root: &Path) {
 fn is_reserved(path: &str) -> bool {
     path.strip_prefix(RESERVED)
         .is_some_and(|rest| !rest.split('/').any(|part| part.is_empty() || part.starts_with('.')))
+}
+
+/// Checks a file's path and size.
+pub(crate) fn check_file(file: &DeploymentFile, settings: &DeploymentSettings) -> Result<(), DeployError> {
+    check_path(&file.path)?;
+    let (size, limit) = (file.content.len(), settings.file_bytes_max);
+    if size > limit {
+        let why = format!("'{}' has {size} bytes, more than {limit}", file.path);
+        return Err(DeployError::Invalid(why));
+    }
+    Ok(())
 }
 
 /// A path of a file must stay below the root, and must be one that the services folder could have.
