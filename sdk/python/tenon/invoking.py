@@ -110,7 +110,7 @@ def by_impl_name(request: Any, impl_name: str) -> str:
     known = request._host.service_of_class(impl_name)
     if known:
         return str(known)
-    from .loading import default_name
+    from .names import default_name
 
     module, _, name = impl_name.rpartition(".")
     if not module:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from .entry import Entry, has_handler
+from .names import default_name
 from .service import Service
 
 PREVIOUS = ".previous"
@@ -36,18 +37,6 @@ class Refused(NamedTuple):
 
 class UnusableFile(Exception):
     """A file imports, but what it says of its services can't be used."""
-
-
-def default_name(module: str, class_name: str) -> str:
-    """The name of a service that gives none: `my_api.GetUser` is `my-api.get-user`."""
-    written = ""
-    for index, char in enumerate(class_name):
-        if char.isupper() and index:
-            before, after = class_name[index - 1], class_name[index + 1 : index + 2]
-            if before != "_" and (not before.isupper() or (after and after.islower())):
-                written += "-"
-        written += char.lower()
-    return f"{module}.{written}".replace("_", "-")
 
 
 def one_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from tenon.convert import Invalid, to_bool
+from tenon.names import with_dashes
 from tenon.spawning import Spawned
 from tenon.spawning import spawn as _spawn
 from tenon.times import from_iso
@@ -142,7 +143,7 @@ def parse_datetime(value: str) -> datetime:
 
 def uncamelify(value: str, separator: str = "-", elem_func: Callable[[str], str] = str.lower) -> str:
     """`GetUserData` as `get-user-data`."""
-    return elem_func(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", separator, value))
+    return separator.join(elem_func(each) for each in with_dashes(value, " ").split())
 
 
 def pretty_format_exception(error: BaseException, cid: str = "", *args: Any, **kwargs: Any) -> str:
