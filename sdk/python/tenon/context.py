@@ -451,9 +451,10 @@ class Response:
     @property
     def content_type(self) -> Optional[str]:
         """The media type; also what `headers` have as Content-Type."""
-        for name, value in (self._headers or {}).items():
-            if name.lower() == "content-type":
-                return value
+        if self._headers:
+            for name, value in self._headers.items():
+                if str(name).lower() == "content-type":
+                    return str(value)
         return self._content_type
 
     @content_type.setter
