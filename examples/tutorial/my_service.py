@@ -23,7 +23,7 @@ class MyService(Service):
         customer = crm.data
 
         # One row, or None. The parameter is sent beside the query, never pasted into it.
-        row = self.out.sql['Billing'].one(
+        row = self.out.sql['Billing'].one_or_none(
             'SELECT balance FROM account WHERE user_name = :name',
             {'name': name},
         )

@@ -107,9 +107,10 @@ fn a_file_that_does_not_import_is_listed_and_its_last_good_version_goes_on() {
     let table = cluster.tenon_ok(&["deployment", "list"]);
     assert!(table.contains("syntax.py: SyntaxError"), "{table}");
 
-    // A restart serves the last good version too, and a file that is mended serves.
+    // A restart serves the last good version too, and a file that is mended serves, whatever else is saved with it.
     cluster.tenon_ok(&["restart", "server1"]);
     assert_eq!(cluster.wait_for_status(&url, 200).json()["version"], 1);
+    cluster.write_service("no\\path.py", &version(7));
     cluster.write_service("lists.py", &version(2));
     wait_for("the mended file serves", PATIENCE, || {
         let answer = cluster.client.get(&url).ok()?;

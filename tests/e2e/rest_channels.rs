@@ -211,6 +211,12 @@ fn formats_of_requests(cluster: &Cluster) {
         (&json!("a=1&b=x+y&a=2"), &json!("form"))
     );
 
+    // Larger than a head of the worker protocol may be.
+    let large = format!("a={}", "x".repeat(2 << 20));
+    let answer = post("/rc/form", &large);
+    assert_eq!(answer["payload"]["a"].as_str().map(str::len), Some(2 << 20));
+    assert_eq!(answer["raw"].as_str().map(str::len), Some(large.len()));
+
     let text = "name,age\r\nAnna,7\r\n";
     let answer = send(cluster, "POST", "/rc/csv", &[], Some(text.as_bytes()));
     assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8"));

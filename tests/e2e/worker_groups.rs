@@ -122,6 +122,12 @@ fn a_deployment_is_taken_to_another_cluster() {
     let number = live(&from, "back").to_string();
     let archive = from.scratch("back.tar").to_string_lossy().into_owned();
     from.tenon_ok(&["deployment", "export", &number, "-o", &archive]);
+    for (name, content) in [("packed.tar.gz", &b"\x1f\x8b"[..]), ("other.tar", b"no tar file")] {
+        let path = from.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let refused = to.tenon(&["deploy", &path.to_string_lossy()]);
+        assert_eq!(refused.status.code(), Some(15), "{name}: {refused:?}");
+    }
     let sent = to.tenon_json(&["deploy", &archive]);
     assert_eq!(
         (&sent["group"], &sent["services"]),

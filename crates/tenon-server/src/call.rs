@@ -71,8 +71,8 @@ pub struct HttpFacts {
     pub headers: HeaderMap,
     /// The client's address.
     pub remote: String,
-    /// The body as it came, if the call's is what the channel's data format made of it.
-    pub raw: Option<Bytes>,
+    /// Where in the call's body that begins which came: behind the JSON that the channel's data format made of it.
+    pub raw_at: Option<usize>,
 }
 
 /// Who a channel's security let in.

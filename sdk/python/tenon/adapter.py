@@ -82,6 +82,13 @@ class RESTAdapter(Service):
         """The answer, made of what came back: JSON as Python values, or as the model; otherwise text."""
         return data
 
+    def rest_call(self, conn_name: str, **options: Any) -> Any:
+        """A request over another connection, whose answer is its data; the arguments are those of `rest_call` of a connection.
+
+        With `needs_raw_response` what it gives has the `data`, and the response itself as `raw_response`.
+        """
+        return self.out.rest[conn_name].conn.rest_call(cid=self.cid, needs_raw_response=self.needs_raw_response, **options)
+
     def handle(self) -> Any:
         return run_steps(self.request, self._call())
 
@@ -142,6 +149,7 @@ class RESTAdapter(Service):
         """The id that the service was called with, by its name."""
         if not is_wanted:
             return {}
+        name = name or "id"
         given = self.request.input
         found = given.get(name, given.get("id")) if hasattr(given, "get") else given
         return {name: found}

@@ -21,6 +21,9 @@ class AsyncWaiter:
 
     __slots__ = ("_future", "_loop")
 
+    request = None
+    """No thread waits for it."""
+
     def __init__(self, loop: "Loop", future: "asyncio.Future[Any]") -> None:
         self._loop = loop
         self._future = future

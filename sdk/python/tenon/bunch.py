@@ -30,6 +30,21 @@ class Bunch(Dict[str, Any]):
 
     toDict = to_dict  # noqa: N815 - the name that service files use
 
+    @classmethod
+    def fromDict(cls, value: Any) -> Any:  # noqa: N802 - the name that service files use
+        """The value with every dict in it as a Bunch."""
+        return bunchify(value)
+
+    def toJSON(self, **options: Any) -> str:  # noqa: N802 - the name that service files use
+        """The JSON text; named arguments are those of `json.dumps`."""
+        import json
+
+        return json.dumps(self, **options)
+
+    def copy(self) -> "Bunch":
+        """A copy that shares what is in it."""
+        return type(self)(self)
+
 
 def unbunchify(value: Any) -> Any:
     """The value with plain dicts in the place of bunches."""

@@ -32,13 +32,15 @@ class Caches(CacheCalls):
         """A cache by its name."""
         return Cache(self._request, name)
 
-    def get(self, key: str) -> Any:
-        """The value of a key; None if it has none."""
-        return self._get(key, lambda found: found.value)
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key; the default if it has none."""
+        return self._get(key, lambda found: found.value if found.found else default)
 
-    def set(self, key: str, value: Any, ex: Optional[float] = None, px: Optional[float] = None, nx: bool = False) -> Any:
-        """Sets the value of a key, for `ex` seconds or `px` milliseconds if given, with `nx` only if it has none; True if it was set."""
-        expiry = px / 1000 if px else ex
+    def set(
+        self, key: str, value: Any, ex: Optional[float] = None, px: Optional[float] = None, nx: bool = False, expiry: Optional[float] = None
+    ) -> Any:
+        """Sets the value of a key, for `ex` (or `expiry`) seconds or `px` milliseconds, with `nx` only if it has none; True if it was set."""
+        expiry = px / 1000 if px else ex if ex is not None else expiry
         return self._set(key, value, expiry, lambda found: None if nx and found.found else True, if_absent=nx)
 
     def setex(self, key: str, seconds: float, value: Any) -> Any:
@@ -63,6 +65,11 @@ class Caches(CacheCalls):
         for key in keys:
             count += bool((yield act(key)))
         return count
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"the cache has no '{name}'; docs/cache-and-locks.md says what it has in common with Redis")
 
     def incr(self, key: str, amount: int = 1) -> Any:
         """Adds to a whole number, 0 if the key has none, and gives the sum."""

@@ -4,7 +4,8 @@ import os
 import socket
 import sys
 import threading
-from typing import Tuple
+from time import monotonic
+from typing import Any, List, Tuple
 
 from . import protocol
 from .protocol import PREFIX, PREFIX_SIZE_BYTES
@@ -12,6 +13,10 @@ from .protocol import PREFIX, PREFIX_SIZE_BYTES
 BUFFER_BYTES = 64 << 10
 COPY_LIMIT_BYTES = 32 << 10
 """A larger body is sent by itself, rather than copied behind its header."""
+QUEUE_LIMIT_BYTES = 4 << 10
+"""A larger body does not wait for others."""
+QUEUE_SECONDS = 0.0005
+"""So long the first frame of a queue waits for others."""
 EXIT_PROTOCOL = 76
 
 _FIXED = protocol.FIXED_HEADER_SIZE_BYTES
@@ -27,6 +32,9 @@ class Connection:
         self._sock = sock
         self._body_limit = body_limit_bytes
         self._send_lock = threading.Lock()
+        self._queued: List[bytes] = []
+        self._queued_since = 0.0
+        self._queue_owner: Any = None
         # What was received and not read yet: bytes start to end of the buffer.
         self._buffer = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._buffer)
@@ -34,16 +42,53 @@ class Connection:
         self._end = 0
 
     def send(self, kind: int, flags: int = 0, code: int = 0, call: int = 0, id: int = 0, tail: bytes = b"", body: bytes = b"") -> None:
-        """Sends a frame."""
+        """Sends a frame, behind what is queued."""
         size = len(body)
         head = PREFIX.pack(_FIXED + len(tail), size, kind, flags, code, call, id) + tail
-        try:
+        with self._send_lock:
+            if self._queued:
+                self._send_queued()
+            if size < COPY_LIMIT_BYTES:
+                self._send_all(head + body)
+            else:
+                self._send_all(head)
+                self._send_all(body)
+
+    def queue(self, owner: Any, kind: int, flags: int, code: int, call: int, id: int, tail: bytes, body: bytes) -> None:
+        """Sends a frame together with others of the same owner: before the next one is waited for, or an owner's handler begins."""
+        if len(body) > QUEUE_LIMIT_BYTES:
+            self.send(kind, flags, code, call, id, tail, body)
+            return
+        frame = PREFIX.pack(_FIXED + len(tail), len(body), kind, flags, code, call, id) + tail + body
+        now = monotonic()
+        with self._send_lock:
+            queued = self._queued
+            if not queued:
+                self._queued_since = now
+                self._queue_owner = owner
+            queued.append(frame)
+            if now - self._queued_since > QUEUE_SECONDS:
+                self._send_queued()
+
+    def flush_others(self, owner: Any) -> None:
+        """Sends what is queued by others: they must not suffer from what this one does."""
+        if self._queued and self._queue_owner is not owner:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what is queued."""
+        if self._queued:
             with self._send_lock:
-                if size < COPY_LIMIT_BYTES:
-                    self._sock.sendall(head + body)
-                else:
-                    self._sock.sendall(head)
-                    self._sock.sendall(body)
+                self._send_queued()
+
+    def _send_queued(self) -> None:
+        frames = b"".join(self._queued)
+        self._queued.clear()
+        self._send_all(frames)
+
+    def _send_all(self, data: bytes) -> None:
+        try:
+            self._sock.sendall(data)
         except OSError:
             os._exit(0)
 
@@ -91,6 +136,7 @@ class Connection:
             fresh[: len(rest)] = rest
             self._buffer, self._view = fresh, memoryview(fresh)
             self._start, self._end = 0, len(rest)
+        self.flush()
         while self._end - self._start < needed:
             try:
                 size = self._sock.recv_into(self._view[self._end :])

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CURRENT", "Channel", "Headers", "HttpRequest", "Payload", "Request", "Response"]
 
+XML_FORMAT = b'"data_format":"xml"'
+"""What the metadata of a call over a channel for XML have in them."""
+
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<not set>", "__bool__": lambda self: False})()
 
 
@@ -65,7 +68,7 @@ class HttpRequest:
     @property
     def POST(self) -> Bunch:  # noqa: N802 - the name that service files use
         """Fields of a form; of repeated ones the last."""
-        return Bunch(_form(self._request.text)) if self._is_form else Bunch()
+        return self.get_form_data() if self._is_form else Bunch()
 
     @property
     def params(self) -> Bunch:
@@ -87,13 +90,21 @@ class HttpRequest:
         return str(self.headers.get("user-agent", ""))
 
     def get_form_data(self) -> Bunch:
-        """Fields of a form; of repeated ones the last."""
+        """Fields of a form; of repeated ones the last. Files, of forms that have some, are bytes with a `filename`."""
+        content_type = str(self.headers.get("content-type", ""))
+        if content_type.lower().startswith("multipart/"):
+            from .forms import fields_of
+
+            found = fields_of(content_type, self._request._body)
+            if found is not None:
+                return Bunch(found)
         return Bunch(_form(self._request.text))
 
     @property
     def _is_form(self) -> bool:
-        content_type = str(self.headers.get("content-type", ""))
-        return content_type.startswith("application/x-www-form-urlencoded") or self._request.data_format in ("form", "post")
+        content_type = str(self.headers.get("content-type", "")).lower()
+        is_named = content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data"))
+        return is_named or self._request.data_format in ("form", "post")
 
 
 class Security:
@@ -197,8 +208,11 @@ class Request:
     def stream(self) -> InputStream:
         """The body piece by piece, to be iterated over or read from; of any size if the service says `streams = True`."""
         if self._stream is None:
-            self._stream = InputStream(self._host, self, self._body, True)
+            self._stream = InputStream(self._host, self, self._came(), True)
         return self._stream
+
+    merge_channel_params = True
+    """Not used; service files may read it."""
 
     @property
     def data_format(self) -> str:
@@ -213,23 +227,22 @@ class Request:
     @property
     def text(self) -> str:
         """The body as text, as it came."""
-        raw = self.metadata.get("raw")
-        if raw is not None:
-            return str(raw)
         try:
-            return str(self._body, "utf-8")
+            return str(self._came(), "utf-8")
         except UnicodeDecodeError as error:
             raise BadRequest(self.cid, f"The body is no UTF-8 text: {error.reason} at byte {error.start}") from None
 
     @property
     def raw_request(self) -> Any:
         """The body as it came: bytes over HTTP, otherwise what the caller gave."""
-        if "raw" in self.metadata:
-            # A form, CSV or XML: the server has read it, and sends along what it was.
-            return self.text.encode()
-        return self._body if "method" in self.metadata else self.payload
+        return self._came() if "method" in self.metadata else self.payload
 
     raw = raw_request
+
+    def _came(self) -> bytes:
+        # The server has read a form, CSV or XML: behind what it made of it is what it was.
+        raw_at = self.metadata.get("raw_at")
+        return self._body if raw_at is None else self._body[raw_at:]
 
     @property
     def payload(self) -> Any:
@@ -238,14 +251,21 @@ class Request:
             self._payload = self._parse()
         return self._payload
 
+    @payload.setter
+    def payload(self, value: Any) -> None:
+        self._payload = value
+
     def _parse(self, wants_json: bool = False) -> Any:
         body = self._body
         if not body:
             return None
-        if not self._flags & FLAG_JSON and not wants_json:
-            if self.data_format in ("form", "post"):
+        if not self._flags & FLAG_JSON:
+            raw_at = self.metadata.get("raw_at")
+            if raw_at is not None:
+                body = body[:raw_at]
+            elif not wants_json and self.data_format in ("form", "post"):
                 return Bunch(_form(self.text))
-            if self.data_format != "json":
+            elif not wants_json and self.data_format != "json":
                 return self._text_or_bytes()
         try:
             value = payloads.loads(str(body, "utf-8"))
@@ -279,7 +299,12 @@ class Request:
         if self._payload is _UNSET:
             is_form = not self._flags & FLAG_JSON and self.data_format in ("form", "post")
             self._payload = self._parse(wants_json=not is_form)
-        return self._payload
+        payload = self._payload
+        if type(payload) is dict and len(payload) == 1 and XML_FORMAT in self._tail:
+            # What is declared are the elements below the root.
+            (below,) = payload.values()
+            return below if isinstance(below, dict) else payload
+        return payload
 
     @property
     def channel_params(self) -> Bunch:
@@ -347,9 +372,7 @@ class Payload(Bunch):
         try:
             return self[name]
         except KeyError:
-            nested = Payload()
-            dict.__setitem__(self, name, nested)
-            return nested
+            return _Missing(self, name)
 
     def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
         set(self, name, value)
@@ -360,6 +383,10 @@ class Payload(Bunch):
             self.extend(value)
         else:
             dict.__setitem__(self, name, value)
+
+    def __reduce__(self) -> Any:
+        # What copies and pickles are made of.
+        return Payload, (dict(self),)
 
     def append(self, row: Any) -> None:
         """Makes the response a list, with this at its end."""
@@ -375,16 +402,64 @@ class Payload(Bunch):
         return rows
 
 
+class _Missing(Payload):
+    """A part of a response that was asked for, and is there once something is set in it."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Payload, name: str) -> None:
+        super().__init__()
+        object.__setattr__(self, "_owner", (owner, name))
+
+    def _become(self, value: Any) -> None:
+        if self._owner is not None:
+            owner, name = self._owner
+            object.__setattr__(self, "_owner", None)
+            owner[name] = value
+
+    def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
+        self[name] = value
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        if not isinstance(name, slice):
+            self._become(self)
+        super().__setitem__(name, value)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self._become(self)
+        super().update(*args, **kwargs)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        self._become(self)
+        return super().setdefault(name, default)
+
+    def extend(self, rows: Any) -> None:
+        self._become(list(rows))
+
+
 class Response:
     """What a service answers."""
 
     status_code: Union[int, str] = 200
-    content_type: Optional[str] = None
     content_encoding: Optional[str] = None
     status_message: str = "OK"
     data_format: Optional[str] = None
     _payload: Any = _UNSET
     _headers: Optional[Dict[str, str]] = None
+    _content_type: Optional[str] = None
+
+    @property
+    def content_type(self) -> Optional[str]:
+        """The media type; also what `headers` have as Content-Type."""
+        if self._headers:
+            for name, value in self._headers.items():
+                if str(name).lower() == "content-type":
+                    return str(value)
+        return self._content_type
+
+    @content_type.setter
+    def content_type(self, value: Optional[str]) -> None:
+        self._content_type = value
 
     @property
     def payload(self) -> Any:

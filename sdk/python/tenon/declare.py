@@ -24,6 +24,9 @@ class Typed:
     def read(self, data: Any, path: str = "") -> Any:
         return self._read(data, path)
 
+    def speaks_of(self, data: Any) -> bool:
+        return True
+
     def write(self, data: Any, path: str = "") -> Any:
         # The model of an output documents it; what a service sets is not checked a second time.
         return data

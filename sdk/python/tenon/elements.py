@@ -198,7 +198,8 @@ class Dict_(Elem):
         return convert.to_dict(value, path) if self.elements is None else self.elements.read(value, path)
 
     def write(self, value: Any, path: str) -> Any:
-        return value if self.elements is None or value is None else self.elements.write(value, path)
+        # An optional element that was absent from an input is an empty text, and may be passed on as that.
+        return value if self.elements is None or value is None or value == "" else self.elements.write(value, path)
 
     def described(self) -> Dict[str, Any]:
         return dict(self.schema) if self.elements is None else self.elements.schema()
@@ -297,10 +298,21 @@ class Elements:
                 values[name] = default
         return values
 
+    def speaks_of(self, data: Any) -> bool:
+        """Whether any of the elements is in a dict; what goes with a status of an error may be something else."""
+        return not isinstance(data, dict) or any(writer[0] in data for writer in self._writers)
+
     def write(self, data: Any, path: str = "") -> Any:
-        """The output as the caller gets it; elements that are not declared are left out."""
+        """The output as the caller gets it; elements that are not declared are left out. ValueError if it is not as declared."""
+        try:
+            return self._write(data, path)
+        except Invalid as error:
+            # Not the caller's mistake.
+            raise ValueError(f"the service set the output element '{error.path}' wrongly: {error.wrong}") from None
+
+    def _write(self, data: Any, path: str) -> Any:
         if isinstance(data, (list, tuple)):
-            return [self.write(item, f"{path}[{index}]") for index, item in enumerate(data)]
+            return [self._write(item, f"{path}[{index}]") for index, item in enumerate(data)]
         get: Callable[[str, Any], Any] = data.get if isinstance(data, dict) else partial(getattr, data)
         values = {}
         for name, write, is_text, is_required, has_default, default in self._writers:

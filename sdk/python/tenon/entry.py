@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import payloads
 from .context import _UNSET, Payload, Request, Response
-from .declare import declarations
+from .declare import Declaration, declarations
 from .errors import MethodNotAllowed
 from .hooks import around, hooked
 from .protocol import FLAG_JSON, FLAG_STREAM
@@ -123,11 +123,9 @@ class Entry:
             payload = returned
         elif not payload and type(payload) is Payload and payload.rows() is not None:
             payload = payload.rows()
-        if self.output is not None and payload is not None and not isinstance(payload, (str, bytes)) and not is_stream(payload):
-            payload = self.output.write(payload)
-            wrapper = self.output.wrapper
-            if wrapper:
-                payload = {wrapper: payload}
+        output = self.output
+        if output is not None and payload is not None and not isinstance(payload, (str, bytes)) and not is_stream(payload):
+            payload = _as_declared(output, response.status_code, payload)
         kind = type(payload)
         content_type = response.content_type
         flags = 0
@@ -179,6 +177,14 @@ class Entry:
         }
 
 
+def _as_declared(output: Declaration, status: Any, payload: Any) -> Any:
+    """The payload as the service declares its output; what goes with a status of an error may be something else."""
+    if status != 200 and _status(status) >= 400 and not output.speaks_of(payload):
+        return payload
+    written = output.write(payload)
+    return {output.wrapper: written} if output.wrapper else written
+
+
 def _is_json_text(instance: Any, text: str) -> bool:
     """Whether a text answers a JSON channel with what is JSON already. To another service a text is a text."""
     if text.lstrip()[:1] not in ("{", "[", '"'):
@@ -189,7 +195,7 @@ def _is_json_text(instance: Any, text: str) -> bool:
 
 def _status(status: Any) -> int:
     code = int(status)
-    if not 100 <= code <= 599:
+    if not 200 <= code <= 599:
         raise ValueError(f"{status!r} is no HTTP status")
     return code
 

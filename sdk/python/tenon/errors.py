@@ -37,7 +37,8 @@ class StatusError(TenonError):
             cid, msg = None, cid
         # The caller may always read the message: see docs/from-zato.md.
         details.pop("needs_msg", None)
-        if args and type(self) is StatusError:
+        if args and type(self).status == StatusError.status and isinstance(args[0], int):
+            # A class without a status of its own is given one: `super().__init__(cid, msg, 402)`.
             details["status"], args = args[0], args[1:]
         self.status = int(details.pop("status", self.status))
         self.details = details
@@ -74,6 +75,8 @@ class BadRequest(StatusError):
     """400: what the caller sent is wrong. `path` names the element, such as `/lines[1]/qty`."""
 
     status = 400
+    wrong: str = ""
+    """What is wrong with the element, without its path."""
 
     def __init__(self, cid: Optional[str] = None, msg: Optional[str] = None, *args: Any, path: str = "", **details: Any) -> None:
         super().__init__(cid, msg, *args, **details)
@@ -159,12 +162,17 @@ class HostCallError(StatusError):
     `code` is a status as HTTP has them, `type` the kind of failure. If the service does not catch it, its caller gets a 5xx.
     """
 
-    def __init__(self, message: str, code: int = 500, type: str = "") -> None:
+    code = 500
+
+    def __init__(self, message: Any = None, code: Any = None, type: str = "") -> None:
+        if isinstance(code, str):
+            # A service raises it itself: `raise TimeoutException(self.cid, 'No answer')`.
+            message, code = code, None
         super().__init__(current_cid(), message)
-        self.code = code
+        self.code = self.code if code is None else code
         self.type = type
         # A mistake of the service, such as a connection that does not exist, is not the fault of its caller.
-        self.status = code if 500 <= code <= 599 else 500
+        self.status = self.code if 500 <= self.code <= 599 else 500
 
     def public_message(self) -> str:
         """Addresses and messages of other systems are for the log, where the server writes them under the same cid."""
@@ -179,12 +187,18 @@ class InvocationFailed(HostCallError):
     """The invoked service raised an exception that it did not mean for its caller."""
 
 
-class OutgoingError(HostCallError):
+class ConnectionException(HostCallError):
+    """The other side of a connection could not be reached, did not answer in time, or could not do what it was asked to do."""
+
+
+class OutgoingError(ConnectionException):
     """An outgoing connection could not do what it was asked to do."""
 
 
-class HostTimeout(HostCallError):
+class HostTimeout(ConnectionException):
     """The platform did not answer in time."""
+
+    code = 504
 
 
 BY_STATUS: Dict[int, Type[StatusError]] = {
@@ -205,13 +219,14 @@ BY_STATUS: Dict[int, Type[StatusError]] = {
 
 def from_problem(problem: Any, status: int) -> StatusError:
     """The exception that an invoked service raised for its caller."""
-    message, path = "", ""
+    message, path, wrong = "", "", ""
     if isinstance(problem, dict):
         message = str(problem.get("detail") or problem.get("title") or "")
-        path = next((str(each.get("field") or "") for each in problem.get("errors") or [] if isinstance(each, dict)), "")
+        first = next((each for each in problem.get("errors") or [] if isinstance(each, dict)), {})
+        path, wrong = str(first.get("field") or ""), str(first.get("message") or "")
     error = BY_STATUS.get(status, StatusError)(current_cid(), message, status=status)
     if path and isinstance(error, BadRequest):
-        error.path = path
+        error.path, error.wrong = path, wrong
     return error
 
 

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional, Union
 
-from .lazy import lazy
+from .lazy import lazy, replaceable
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from logging import Logger
 
+    from .bunch import Bunch
     from .context import Request, Response
     from .spawning import Spawned
 
@@ -22,6 +23,16 @@ class Kvdb:
         """The cache."""
 
 
+class NotHere:
+    """What service files may ask for and what is not there; docs/zato-api.md says what there is instead."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"there is no self.{self._name} in Tenon; docs/zato-api.md says what there is instead")
+
+
 class CallFacts:
     """Facts of a call."""
 
@@ -31,10 +42,12 @@ class CallFacts:
     impl_name: ClassVar[str]
     cache: Any
     logger: "ClassVar[Logger]"
+    amqp, email, ftp, ldap, mongodb, odata, odb, publish = (NotHere() for _ in range(8))
+    pubsub, rules, sap, security, sftp, soap, static_config, wsx = (NotHere() for _ in range(8))
     slow_threshold = 99_999
     """Not used; service files may read it."""
 
-    @property
+    @replaceable
     def in_reply_to(self) -> str:
         """The correlation id of the call in the background that this callback is told of; empty in any other service."""
         outcome = self.request.outcome
@@ -60,28 +73,28 @@ class CallFacts:
     handle_return_time: "Optional[datetime]" = None
     """When the handler ended; there is something in it in hooks only."""
 
-    @property
+    @replaceable
     def processing_time_raw(self) -> "Optional[timedelta]":
         """How long the handler took; there is something in it in hooks only."""
         return None if self.handle_return_time is None else self.handle_return_time - self.invocation_time
 
-    @property
+    @replaceable
     def processing_time(self) -> Optional[int]:
         """How long the handler took in milliseconds; there is something in it in hooks only."""
         took = self.processing_time_raw
         return None if took is None else round(took.total_seconds() * 1000)
 
-    @property
+    @replaceable
     def job_type(self) -> str:
         """`one_time`, `interval_based` or `cron_style` if a job calls, otherwise empty."""
         return str(self.request.metadata.get("job_type") or "")
 
-    @property
+    @replaceable
     def usage(self) -> int:
         """How often this worker has run the service."""
         return self.request._entry.runs
 
-    @property
+    @replaceable
     def process_name(self) -> str:
         """The process that runs the service."""
         import os
@@ -91,18 +104,29 @@ class CallFacts:
     @lazy
     def wsgi_environ(self) -> Dict[str, Any]:
         """The HTTP request in the form that WSGI gives it."""
+        from io import BytesIO
+
+        from .bunch import Bunch
+
         http = self.request.http
+        query = http.query_string
+        metadata = self.request.metadata
         environ: Dict[str, Any] = {
             "REQUEST_METHOD": http.method,
             "PATH_INFO": http.path,
-            "QUERY_STRING": http.query_string,
+            "QUERY_STRING": query,
+            "RAW_URI": f"{http.path}?{query}" if query else http.path,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": http.headers.get("x-forwarded-proto", "http"),
+            "wsgi.input": BytesIO(self.request._came()),
             "REMOTE_ADDR": http.remote,
             "zato.http.remote_addr": http.remote,
-            "zato.http.raw_request": self.request._body,
+            "zato.http.raw_request": self.request._came(),
             "zato.http.GET": http.GET,
             "zato.http.POST": http.POST,
             "zato.http.path_params": self.request.metadata.get("params") or {},
             "zato.request_ctx.cid": self.request.cid,
+            "zato.channel_item": Bunch(name=metadata.get("channel_name", ""), service_name=self.name, data_format=self.request.data_format),
         }
         for name, value in http.headers.items():
             key = name.upper().replace("-", "_")
@@ -110,11 +134,13 @@ class CallFacts:
         return environ
 
     @lazy
-    def environ(self) -> Dict[str, Any]:
-        """A place for values of this call."""
-        return {}
+    def environ(self) -> "Bunch":
+        """A place for values of this call, as keys and as attributes."""
+        from .bunch import Bunch
 
-    @property
+        return Bunch()
+
+    @replaceable
     def redis(self) -> Any:
         """The cache of the cluster, with the commands that it has in common with Redis."""
         return self.cache
@@ -124,12 +150,12 @@ class CallFacts:
         """The cache of the cluster as `self.kvdb.conn`."""
         return Kvdb(self.cache)
 
-    @property
+    @replaceable
     def data_format(self) -> str:
         """The channel's data format."""
         return self.request.data_format
 
-    @property
+    @replaceable
     def transport(self) -> str:
         """`plain_http` if the call came over HTTP, otherwise empty."""
         return self.request.transport

@@ -32,13 +32,13 @@ class Hooks:
         """Run before the handler; exceptions are logged only."""
 
     def after_handle(self) -> Any:
-        """Run after the handler, if that raised nothing; exceptions are logged only."""
+        """Run after the handler and `validate_output`, if these raised nothing; exceptions are logged only."""
 
     def validate_input(self) -> Any:
         """Run before the handler, after `before_handle`; an exception is the answer, and the handler is not run."""
 
     def validate_output(self) -> Any:
-        """Run after the handler and `after_handle`; an exception is the answer."""
+        """Run after the handler; an exception is the answer."""
 
     def finalize_handle(self) -> Any:
         """Run last, whatever happened; exceptions are logged only."""
@@ -119,9 +119,9 @@ def _steps(instance: Any, handler: Hook, hooks: Dict[str, Hook], schema: Any) ->
         if response._payload is _UNSET and returned is not None:
             # What is returned is the answer, and hooks look for the answer in the response.
             response.payload = returned
-        yield from _logged(instance, hooks, _AFTER)
         if "validate_output" in hooks:
             yield hooks["validate_output"](instance)
+        yield from _logged(instance, hooks, _AFTER)
     finally:
         yield from _logged(instance, hooks, ("finalize_handle",))
     return None

@@ -4,7 +4,7 @@ from typing import Any, Dict, List
 
 from . import payloads
 from .bunch import bunchify
-from .errors import HostTimeout, InvocationFailed, ServiceMissing, from_problem
+from .errors import BadRequest, HostTimeout, InvocationFailed, ServiceMissing, from_problem
 from .host import HostReturn, call, check, json_body_of, milliseconds
 
 # What `invoke` accepts besides the payload; any other named argument becomes a part of the payload.
@@ -55,6 +55,7 @@ def invoke(request: Any, service: Any, payload: Any, kwargs: Dict[str, Any]) -> 
 
 def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[str, Any]) -> Any:
     """Invokes the service that a host call names."""
+    payload = read_payload(payload, options.get("data_format"))
     body, is_json = json_body_of(payload)
     if options.get("timeout"):
         tail["timeout_ms"] = milliseconds(options["timeout"], "timeout")
@@ -71,7 +72,11 @@ def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[
             result = next(iter(result.values()))
         if options.get("as_bunch"):
             return bunchify(result)
-        return request._host.as_declared(name, result)
+        try:
+            return request._host.as_declared(name, result)
+        except BadRequest:
+            # What a service answers is not checked against its model, and so not here.
+            return result
 
     return call(request, tail, convert, body, is_json)
 
@@ -95,6 +100,7 @@ def invoke_async(service: Any, target: Any, payload: Any, options: Dict[str, Any
         tail["context"] = options["context"]
     if options.get("to_json_string") and not isinstance(payload, (str, bytes)):
         payload = payloads.dumps_text(payload)
+    payload = read_payload(payload, options.get("data_format"))
     body, is_json = json_body_of(payload)
     return call(request, tail, cid_of, body, is_json)
 
@@ -104,7 +110,7 @@ def by_impl_name(request: Any, impl_name: str) -> str:
     known = request._host.service_of_class(impl_name)
     if known:
         return str(known)
-    from .loading import default_name
+    from .names import default_name
 
     module, _, name = impl_name.rpartition(".")
     if not module:
@@ -132,11 +138,26 @@ def payload_of(payload: Any, kwargs: Dict[str, Any]) -> Any:
     raise TypeError(f"a payload can't be given together with the named arguments {', '.join(kwargs)}")
 
 
+def read_payload(payload: Any, data_format: Any) -> Any:
+    """A payload, read if its caller says that it is the text of JSON."""
+    if data_format != "json" or not isinstance(payload, (str, bytes)):
+        return payload
+    try:
+        return payloads.loads(payload if isinstance(payload, str) else str(payload, "utf-8"))
+    except ValueError:
+        return payload
+
+
 def raise_for(answer: HostReturn) -> None:
     """Raises if the platform could not invoke a service."""
     if answer.code == 404:
         check(answer, ServiceMissing)
-    check(answer, InvocationFailed)
+    try:
+        check(answer, InvocationFailed)
+    except InvocationFailed as failed:
+        from .raised import as_raised
+
+        raise as_raised(failed) from None
 
 
 def _answer(answer: HostReturn, as_text: bool) -> Any:

@@ -1,4 +1,4 @@
-"""A property that is worked out once, when it is first asked for."""
+"""Properties that a service may give another value, as all that `self` has is its own: worked out once, or whenever asked for."""
 
 from typing import Any, Callable, Generic, Optional, TypeVar, Union, overload
 
@@ -27,3 +27,20 @@ class lazy(Generic[T]):  # noqa: N801 - used like `property`
             return self
         value = instance.__dict__[self._name] = self._make(instance)
         return value
+
+
+class replaceable(Generic[T]):  # noqa: N801 - used like `property`
+    """Like property, but what is assigned takes its place."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "replaceable[T]": ...
+
+    @overload
+    def __get__(self, instance: Any, owner: type) -> T: ...
+
+    def __get__(self, instance: Optional[Any], owner: type) -> Union["replaceable[T]", T]:
+        return self if instance is None else self._make(instance)

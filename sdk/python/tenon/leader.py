@@ -4,6 +4,7 @@ The leader reads the socket and runs synchronous handlers itself, so that a shor
 If a handler takes long, the monitor makes another thread the leader, and the old one ends its handler and parks.
 If all threads are busy, a spare one leads: it runs nothing, but goes on reading, so that cancels, pings and answers to host
 calls are never late. A service that is taken over often is given a thread of its own from the start, for a while.
+Which thread leads when, turns.py says.
 """
 
 import itertools
@@ -11,9 +12,7 @@ import os
 import socket
 import sys
 import threading
-import time
-from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import payloads, protocol
 from .connection import Connection
@@ -28,6 +27,7 @@ from .protocol import FLAG_JSON, FLAG_STREAM
 from .replies import error_reply, refusal, status_reply, too_large_reply
 from .streams import Expect, Head, InputStream, OutputStream, close, parts_of, pieces_of
 from .threads import Thread, Waiter
+from .turns import Turns
 
 EXIT_BUG = 70
 
@@ -40,22 +40,12 @@ class Runtime:
     def __init__(self, sock: socket.socket, thread_limit: int, body_limit_bytes: int = protocol.BODY_LIMIT_BYTES) -> None:
         self._connection = Connection(sock, body_limit_bytes)
         self.send = self._connection.send
-        self._thread_limit = thread_limit
         self._body_limit = body_limit_bytes
         self._entries: List[Entry] = []
         self._outputs: Dict[str, Typed] = {}
         # The body of the last Config frame, and what config.py makes of it when a service first asks.
         self.configuration: List[Any] = [b"", None]
-        # Leadership. `busy` is the request that the leader runs; all of it changes under the mutex.
-        self._mutex = threading.Lock()
-        self._leader: Optional[Thread] = None
-        self.busy: Optional[Request] = None
-        self._idle: List[Thread] = []
-        self._count = 0
-        self._spare: Optional[Thread] = None
-        self._spare_is_free = False
-        # Requests that were read and that no thread has begun yet.
-        self._pending: Deque[Request] = deque()
+        self.turns = Turns(self._run_thread, thread_limit, self._connection)
         self._active: Dict[int, Request] = {}
         self._waiters: Dict[int, Any] = {}
         self._calls = itertools.count(1)
@@ -80,16 +70,12 @@ class Runtime:
         self.send(protocol.HELLO, FLAG_JSON, body=hello)
         self._monitor = Monitor(self, sink)
         self._monitor.start()
-        first = Thread()
-        self._count = 1
-        first.leads = True
-        self._leader = first
-        first.lock.release()
-        self._run_thread(first)
+        self._run_thread(self.turns.start())
 
     def exit(self, code: int) -> None:
         """Ends the process, whichever thread asks for it."""
         try:
+            self._connection.flush()
             if self._sink is not None and code == 0:
                 self._sink.report(at_once=True)
         finally:
@@ -99,6 +85,10 @@ class Runtime:
         """Makes the monitor look at what is going on."""
         if self._monitor is not None:
             self._monitor.wake()
+
+    def flush(self) -> None:
+        """Sends what is queued."""
+        self._connection.flush()
 
     def log(self, fields: Dict[str, Any]) -> None:
         """Sends a log line."""
@@ -150,7 +140,7 @@ class Runtime:
         if kind == protocol.HOST_RETURN:
             waiter = self._waiters.pop(call, None)
             if waiter is not None:
-                waiter.deliver(HostReturn(code, flags, tail, body))
+                self.turns.deliver(waiter, HostReturn(code, flags, tail, body))
         elif kind == protocol.CANCEL:
             request = self._active.get(id)
             if request is not None:
@@ -188,53 +178,60 @@ class Runtime:
     def _run_thread(self, me: Thread) -> None:
         me.ident = threading.get_ident()
         me.native_id = threading.get_native_id()
+        turns = self.turns
         try:
             while True:
                 me.lock.acquire()
+                turns.processor.let_go(me)
                 leads, me.leads = me.leads, False
                 request, me.job = me.job, None
-                if leads:
-                    self._lead(me)
-                    if me.is_spare:
-                        continue
+                if leads and self._lead(me):
+                    continue
                 if request is None:
-                    request = self._next_or_park(me)
+                    request = turns.next_or_park(me)
                 while request is not None:
                     self.execute(request, me)
-                    request = self._next_or_park(me)
+                    # It may have waited within the handler, and got the lead.
+                    if turns.end(me) and self._lead(me):
+                        break
+                    request = turns.next_or_park(me)
         except BaseException:
             self._die()
 
-    def _lead(self, me: Thread) -> None:
-        """Reads and runs until another thread leads."""
+    def _lead(self, me: Thread) -> bool:
+        """Reads and runs until another thread leads; whether this one is parked then."""
         if me.is_spare:
             while not self._queue_as_spare(self._read()):
                 pass
-            return
-        pending = self._pending
-        mutex = self._mutex
+            return True
+        turns = self.turns
+        pending = turns.pending
+        answered = turns.answered
         monitor = self._monitor
         assert monitor is not None
+        has_run = False
         while True:
-            request = self._oldest_pending() if pending else self._read()
+            # What is pending needs no other thread, so whoever has just got the lead begins with that.
+            if answered and (has_run or not pending) and turns.pass_on(me):
+                return True
+            request = turns.oldest_pending() if pending else self._read()
             if request is None:
                 continue
             entry = request._entry
             if entry.is_async:
                 self._aio.start(request)
                 continue
-            if (entry.blocking or entry.slow_until) and self._give_away(request):
+            if (entry.blocking or entry.slow_until) and turns.give_away(request):
                 continue
             entry.runs += 1
             # From here on the monitor may make another thread the leader.
-            self.busy = request
+            turns.begin(request)
             if monitor.sleeps:
                 monitor.wake()
             self.execute(request, me)
-            with mutex:
-                if self._leader is not me:
-                    return
-                self.busy = None
+            has_run = True
+            if not turns.end(me):
+                return False
 
     def _queue_as_spare(self, request: Optional[Request]) -> bool:
         """The spare leader's part: queues a request and, if a thread is free by now, lets that one lead."""
@@ -243,84 +240,7 @@ class Runtime:
         if request._entry.is_async:
             self._aio.start(request)
             return False
-        with self._mutex:
-            self._pending.append(request)
-            if not self._idle:
-                return False
-            self._spare_is_free = True
-            self._promote(self._idle.pop())
-            return True
-
-    def _oldest_pending(self) -> Optional[Request]:
-        try:
-            return self._pending.popleft()
-        except IndexError:
-            # Another thread was quicker.
-            return None
-
-    def _promote(self, thread: Thread) -> None:
-        """Makes a parked thread the leader; the mutex is held."""
-        self._leader = thread
-        self.busy = None
-        thread.leads = True
-        thread.lock.release()
-
-    def _follower(self) -> Optional[Thread]:
-        """A thread that can lead: a parked one, a new one, or the spare one; the mutex is held."""
-        thread = self._free_thread()
-        if thread is not None:
-            return thread
-        if self._spare is None:
-            self._spare = self._start_thread(Thread(is_spare=True))
-            return self._spare
-        if self._spare_is_free:
-            self._spare_is_free = False
-            return self._spare
-        return None
-
-    def _free_thread(self) -> Optional[Thread]:
-        """A thread that can run a handler: a parked or a new one; the mutex is held."""
-        if self._idle:
-            return self._idle.pop()
-        if self._count >= self._thread_limit:
-            return None
-        thread = self._start_thread(Thread())
-        if thread is None:
-            self._thread_limit = self._count
-        else:
-            self._count += 1
-        return thread
-
-    def _start_thread(self, thread: Thread) -> Optional[Thread]:
-        try:
-            threading.Thread(target=self._run_thread, args=(thread,), name="tenon-handler", daemon=True).start()
-        except RuntimeError:
-            # The system allows no more threads: those that there are have to do.
-            return None
-        return thread
-
-    def _give_away(self, request: Request) -> bool:
-        """Gives a request of a slow service to another thread; False if the leader is to run it after all."""
-        entry = request._entry
-        if not entry.blocking and time.monotonic() >= entry.slow_until:
-            entry.slow_until = 0.0
-            return False
-        with self._mutex:
-            thread = self._free_thread()
-            if thread is None:
-                return False
-            thread.job = request
-            thread.lock.release()
-            return True
-
-    def _next_or_park(self, me: Thread) -> Optional[Request]:
-        """What a thread that does not lead does next: the oldest pending request, or it parks."""
-        CURRENT.set(None)
-        with self._mutex:
-            if self._pending:
-                return self._pending.popleft()
-            self._idle.append(me)
-            return None
+        return self.turns.hand_over_as_spare(request)
 
     def _die(self) -> None:
         """An error of this module: the server starts another worker, and the reason is on the real standard error."""
@@ -331,22 +251,6 @@ class Runtime:
             stream.write("tenon worker: " + traceback.format_exc())
             stream.flush()
         os._exit(EXIT_BUG)
-
-    @property
-    def leader_native_id(self) -> int:
-        """The leader, as the operating system calls it."""
-        return self._leader.native_id if self._leader is not None else 0
-
-    def take_over(self, busy: Request) -> bool:
-        """Makes another thread the leader if this one still runs the same handler."""
-        with self._mutex:
-            if self.busy is not busy:
-                return False
-            follower = self._follower()
-            if follower is None:
-                return False
-            self._promote(follower)
-            return True
 
     # Running.
 
@@ -375,7 +279,10 @@ class Runtime:
         for stream in self._streams:
             if stream.partial_lines:
                 stream.finish()
-        self.send(protocol.REPLY, flags, code, 0, request._id, tail, body)
+        if self.turns.is_short(request):
+            self._connection.queue(request._entry, protocol.REPLY, flags, code, 0, request._id, tail, body)
+        else:
+            self.send(protocol.REPLY, flags, code, 0, request._id, tail, body)
         self.forget(request)
 
     def forget(self, request: Request) -> None:
@@ -414,7 +321,7 @@ class Runtime:
         """Waits until a waiter is delivered to, unless what is expected is there already."""
         if request._task is not None:
             raise TypeError("in an async def service it is to be awaited, or iterated over with async for")
-        waiter = Waiter()
+        waiter = Waiter(request if request._thread.ident == threading.get_ident() else None)
         request._waiting = waiter
         try:
             if request.cancelled:
@@ -447,13 +354,17 @@ class Runtime:
         flags = FLAG_JSON if is_json else 0
         if request._task is not None:
             return self._aio.call(request, call, flags, tail, body, convert)
-        waiter = Waiter()
+        is_own_thread = request._thread.ident == threading.get_ident()
+        waiter = Waiter(request if is_own_thread else None)
         self._waiters[call] = waiter
         request._waiting = waiter
         try:
             if request.cancelled:
                 raise Cancelled()
-            self.send(protocol.HOST_CALL, flags, 0, call, request._id, tail, body)
+            if is_own_thread and self.turns.is_short(request):
+                self._connection.queue(request._entry, protocol.HOST_CALL, flags, 0, call, request._id, tail, body)
+            else:
+                self.send(protocol.HOST_CALL, flags, 0, call, request._id, tail, body)
             self._await(waiter, request)
         finally:
             request._waiting = None
@@ -464,43 +375,33 @@ class Runtime:
 
     def _await(self, waiter: Waiter, request: Request) -> None:
         """Waits for the answer of a host call. The leader reads on meanwhile, until there is something else to run."""
-        me: Thread = request._thread
-        if me.ident != threading.get_ident():
+        if waiter.request is None:
             # A thread of the service's own.
             waiter.lock.acquire()
             return
-        with self._mutex:
-            leads = self._leader is me
-            if leads:
-                # The monitor must not make another thread read while this one does.
-                self.busy = None
-        if not leads:
+        turns = self.turns
+        if turns.end(request._thread) and self._read_until_over(waiter):
+            turns.begin(request)
+        else:
             waiter.lock.acquire()
-            return
+            turns.processor.let_go(request._thread)
+        # It may have fallen asleep meanwhile, and what follows may block.
+        self.wake_monitor()
+
+    def _read_until_over(self, waiter: Waiter) -> bool:
+        """The leader's part of waiting: reads until what it waits for is there; False if another thread leads before that."""
+        turns = self.turns
         while not waiter.is_over:
-            if self._pending and not self._connection.has_frame() and self._hand_over():
-                waiter.lock.acquire()
-                return
+            if (turns.answered or turns.pending) and not self._connection.has_frame() and (turns.pass_on(None) or turns.hand_over()):
+                return False
             other = self._read()
             if other is None:
                 continue
             if other._entry.is_async:
                 self._aio.start(other)
             else:
-                self._pending.append(other)
-        with self._mutex:
-            self.busy = request
-        # It may have fallen asleep meanwhile, and what follows may block.
-        self.wake_monitor()
-
-    def _hand_over(self) -> bool:
-        """Makes another thread the leader if there is one."""
-        with self._mutex:
-            follower = self._follower()
-            if follower is None:
-                return False
-            self._promote(follower)
-            return True
+                turns.pending.append(other)
+        return True
 
     def new_instance(self, request: Request, name: str) -> Any:
         """An instance of a service of this worker, in the call that a request is."""

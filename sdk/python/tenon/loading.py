@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from .entry import Entry, has_handler
+from .names import default_name
 from .service import Service
 
 PREVIOUS = ".previous"
@@ -36,18 +37,6 @@ class Refused(NamedTuple):
 
 class UnusableFile(Exception):
     """A file imports, but what it says of its services can't be used."""
-
-
-def default_name(module: str, class_name: str) -> str:
-    """The name of a service that gives none: `my_api.GetUser` is `my-api.get-user`."""
-    written = ""
-    for index, char in enumerate(class_name):
-        if char.isupper() and index:
-            before, after = class_name[index - 1], class_name[index + 1 : index + 2]
-            if before != "_" and (not before.isupper() or (after and after.islower())):
-                written += "-"
-        written += char.lower()
-    return f"{module}.{written}".replace("_", "-")
 
 
 def one_line(error: BaseException) -> str:
@@ -268,7 +257,7 @@ class Loader:
         for cls in list(vars(module).values()):
             if not (isinstance(cls, type) and issubclass(cls, Service)) or cls.__module__ != module.__name__ or not has_handler(cls):
                 continue
-            if any(each.cls is cls for each in found):
+            if any(each.cls is cls for each in found) or getattr(cls, "__abstractmethods__", None):
                 continue
             entry = self._entry(cls, path)
             other = names.get(entry.name)
@@ -288,7 +277,7 @@ class Loader:
 
     def _entry(self, cls: type, path: str) -> Entry:
         module = self._module_name(path)
-        own: Any = cls.__dict__.get("name")
+        own: Any = cls.__dict__.get("name", _name_of_method(cls))
         name = default_name(module, cls.__name__) if own is None else own
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT_CHARS or not name.isprintable() or " " in name:
             wanted = f"text without spaces, of 1 to {_NAME_LIMIT_CHARS} characters"
@@ -309,6 +298,11 @@ class Loader:
         cls.impl_name = f"{Loader._module_name(entry.file)}.{cls.__qualname__}"
         if "logger" not in cls.__dict__:
             cls.logger = logging.getLogger(entry.name)
+
+
+def _name_of_method(cls: Any) -> Any:
+    """The name that a class gives by a `get_name` of its own, as older service files do."""
+    return cls.get_name() if "get_name" in cls.__dict__ else None
 
 
 def _is_wanted(entry: Entry) -> bool:

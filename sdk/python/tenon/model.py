@@ -26,7 +26,9 @@ class Model:
 
     @classmethod
     def from_dict(cls: Type[_M], data: Any, **extra: Any) -> _M:
-        """An instance with the values of a dict; BadRequest with the path of the first element that does not fit."""
+        """An instance with the values of a dict, and further ones (named, or `extra={…}`); BadRequest with the path of what does not fit."""
+        if isinstance(extra.get("extra"), dict) and "extra" not in _fields(cls):
+            extra = {**extra.pop("extra"), **extra}
         if extra:
             data = {**data, **extra}
         return _read_model(cls, data, "")
@@ -70,11 +72,12 @@ class Model:
         """A value, or the default if it is not set."""
         return getattr(self, name, default)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and hasattr(self, name)
+
     def __getitem__(self, name: str) -> Any:
-        try:
-            return getattr(self, name)
-        except AttributeError:
-            raise KeyError(name) from None
+        """A value; None if it is not set."""
+        return getattr(self, name, None)
 
 
 class ModelCtx:
@@ -103,7 +106,7 @@ _plans: Dict[type, Tuple[_Field, ...]] = {}
 
 
 def _fields(model: type) -> List[str]:
-    return list(getattr(model, "__dataclass_fields__", None) or typing.get_type_hints(model))
+    return [item.name for item in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else list(typing.get_type_hints(model))
 
 
 def _plan(model: type) -> Tuple[_Field, ...]:

@@ -39,6 +39,7 @@ class Monitor:
 
     def _run(self) -> None:
         runtime = self._runtime
+        turns = runtime.turns
         last: Optional[Request] = None
         ticks = idle = 0
         while True:
@@ -46,7 +47,7 @@ class Monitor:
             if self._sink.has_dropped:
                 self._sink.report()
                 idle = 0
-            busy: Optional[Request] = runtime.busy
+            busy: Optional[Request] = turns.busy
             if busy is None:
                 last = None
                 idle += 1
@@ -59,8 +60,10 @@ class Monitor:
                 last, ticks = busy, 0
                 continue
             ticks += 1
-            if ticks >= TICKS_IN_ANY_CASE or (ticks >= TICKS_IF_BLOCKED and _is_blocked(runtime.leader_native_id)):
-                if runtime.take_over(busy):
+            # A handler that takes this long must not hold up what was queued before it.
+            runtime.flush()
+            if ticks >= TICKS_IN_ANY_CASE or (ticks >= TICKS_IF_BLOCKED and _is_blocked(turns.leader_native_id)):
+                if turns.take_over(busy):
                     note_takeover(busy._entry)
                 last = None
 
@@ -68,7 +71,7 @@ class Monitor:
         self._event.clear()
         self.sleeps = True
         # Whoever begins something looks at `sleeps` afterwards, so one of the two sees the other.
-        if self._runtime.busy is None and not self._sink.has_dropped:
+        if self._runtime.turns.busy is None and not self._sink.has_dropped:
             self._event.wait()
         self.sleeps = False
 

@@ -1,74 +1,25 @@
 """Outgoing connections as services use them. The connections themselves, their pools and credentials are in the server."""
 
 import binascii
-from typing import Any, Dict, List, Optional
+import time
+from datetime import timedelta
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import payloads
 from .bunch import Bunch
-from .context import Headers
 from .errors import OutgoingError
 from .host import HostReturn, Steps, body_of, check, run_steps
+from .rest_response import RestResponse
 
 REST = "rest-outgoing"
 SQL = "sql-outgoing"
 
 
-class RestResponse:
-    """What the other side of a REST connection answered."""
+class DataAndResponse(NamedTuple):
+    """What came back over a connection: what was made of it, and the response itself."""
 
-    def __init__(self, cid: str, status_code: int, reason: str, headers: Any, content: bytes) -> None:
-        self.cid = cid
-        self.status_code = status_code
-        self.reason = reason
-        self.headers = Headers(headers)
-        self.content = content
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is below 400."""
-        return self.status_code < 400
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    @property
-    def encoding(self) -> str:
-        """The character set that the answer names; UTF-8 if it names none."""
-        for part in str(self.headers.get("content-type", "")).split(";")[1:]:
-            name, _, value = part.strip().partition("=")
-            if name.lower() == "charset" and value:
-                return value.strip('"')
-        return "utf-8"
-
-    @property
-    def text(self) -> str:
-        """The body as text; bytes that are none are replaced."""
-        try:
-            return self.content.decode(self.encoding, "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """The body as JSON; ValueError if it is none."""
-        return payloads.loads(self.text)
-
-    @property
-    def data(self) -> Any:
-        """The body as JSON if it is JSON, otherwise as text; None if there is none."""
-        if not self.content:
-            return None
-        try:
-            return self.json()
-        except ValueError:
-            return self.text
-
-    def raise_for_status(self) -> None:
-        """Raises if the status is 400 or above."""
-        if not self.ok:
-            raise OutgoingError(f"the other side answered with {self.status_code} {self.reason}", 502, "Status")
-
-    def __repr__(self) -> str:
-        return f"<RestResponse {self.status_code}>"
+    data: Any
+    raw_response: RestResponse
 
 
 class _Rest:
@@ -96,6 +47,7 @@ class _Rest:
             arguments["timeout_ms"] = int(float(timeout) * 1000)
         tail = {"op": "outgoing", "kind": REST, "name": self.name, "operation": operation, "arguments": arguments}
         cid = self._request.cid
+        began = time.monotonic()
 
         def convert(answer: HostReturn) -> Any:
             check(answer, OutgoingError)
@@ -104,7 +56,12 @@ class _Rest:
             if "status" not in described and isinstance(result, dict):
                 described = result
             response = RestResponse(
-                cid, int(described.get("status") or 0), str(described.get("reason") or ""), described.get("headers") or {}, answer.body
+                cid,
+                int(described.get("status") or 0),
+                str(described.get("reason") or ""),
+                described.get("headers") or {},
+                answer.body,
+                timedelta(seconds=time.monotonic() - began),
             )
             return _as_model(model, response.data) if model is not None and response.ok else response
 
@@ -183,6 +140,7 @@ class RestConn(_Rest):
         method: str = "",
         log_response: bool = True,
         timeout: Optional[float] = None,
+        needs_raw_response: bool = False,
     ) -> Any:
         """A request whose answer is its data: those of the model, if one is given, and what the callback makes of them.
 
@@ -190,11 +148,12 @@ class RestConn(_Rest):
         """
         options: Dict[str, Any] = {"headers": headers, "timeout": timeout}
         operation = _operation(method or ("POST" if data not in ("", None) else "GET"))
-        return run_steps(self._request, self._rest_call(operation, data, params, options, model, callback, log_response))
+        return run_steps(self._request, self._rest_call(operation, data, params, options, (model, callback), (log_response, needs_raw_response)))
 
-    def _rest_call(self, operation: str, data: Any, params: Any, options: Dict[str, Any], model: Any, callback: Any, log: bool) -> Steps:
+    def _rest_call(self, operation: str, data: Any, params: Any, options: Dict[str, Any], makes: Tuple[Any, Any], wants: Tuple[bool, bool]) -> Steps:
+        model, callback = makes
         response: RestResponse = yield self._call(operation, data, params, options)
-        if log:
+        if wants[0]:
             import logging
 
             logging.getLogger("tenon.rest").info("%s '%s' -> %s: %s", operation.upper(), self.name, response.status_code, response.text[:2000])
@@ -202,7 +161,8 @@ class RestConn(_Rest):
         found = response.data
         if model is not None:
             found = _as_model(model, found)
-        return callback(found) if callback is not None else found
+        found = callback(found) if callback is not None else found
+        return DataAndResponse(found, response) if wants[1] else found
 
     def upload(self, cid: str, item: Any, field_name: str = "data", mime_type: str = "application/octet-stream", filename: str = "") -> Any:
         """Sends a file, as text or bytes, the way a form in a browser does."""
@@ -251,6 +211,8 @@ class RestConnection(_Rest):
 class RestConnections:
     """`self.rest['CRM']`, or `self.rest.CRM` where the name allows it."""
 
+    __contains__ = __iter__ = None
+
     def __init__(self, request: Any) -> None:
         self._request = request
 
@@ -276,7 +238,9 @@ class _Wrapped:
 
 
 class _ByName:
-    """Connections by name."""
+    """Connections by name. Which there are the server knows, so they are neither counted nor looked for."""
+
+    __contains__ = __iter__ = None
 
     def __init__(self, request: Any, make: Any) -> None:
         self._request = request
@@ -291,12 +255,35 @@ class _ByName:
 
 
 class Row(Bunch):
-    """A row of an SQL result: columns by name, as keys and as attributes."""
+    """A row of an SQL result: columns by name, as keys and as attributes, and by their place, `row[0]`."""
 
     __slots__ = ()
 
+    def __getitem__(self, column: Any) -> Any:
+        if isinstance(column, (int, slice)):
+            return tuple(self.values())[column]
+        return super().__getitem__(column)
+
     def _asdict(self) -> Dict[str, Any]:
         return dict(self)
+
+    @property
+    def _mapping(self) -> "Row":
+        return self
+
+
+class Rows(List[Row]):
+    """The rows that a statement gave, and how many it changed."""
+
+    def __init__(self, rows: List[Row], rows_affected: int) -> None:
+        super().__init__(rows)
+        self.rows_affected = self.rowcount = rows_affected
+        """How many rows were changed."""
+
+    @property
+    def rows(self) -> List[Row]:
+        """The rows themselves."""
+        return list(self)
 
 
 def _exact(value: Any) -> Any:
@@ -338,17 +325,19 @@ class SqlConnection:
         return self._request._host.call(self._request, tail, b"", False, convert)
 
     def one(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
-        """The first row, or None."""
-        return self._call("one", query, params, kwargs, _row)
+        """The only row; OutgoingError if there is none, or more than one."""
+        return self._call("one", query, params, kwargs, _only_row)
 
-    one_or_none = one
+    def one_or_none(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """The only row, or None; OutgoingError if there is more than one."""
+        return self._call("one", query, params, kwargs, _row)
 
     def all(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
         """All rows."""
         return self._call("all", query, params, kwargs, _rows)
 
     def execute(self, query: str, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
-        """Runs a statement: `rows_affected`, and its `rows` if it gives some, as keys and as attributes."""
+        """Runs a statement and gives a list of its rows, empty if it has none; `rows_affected` of the list is how many it changed."""
         return self._call("execute", query, params, kwargs, _executed)
 
     def ping(self, cid: Optional[str] = None) -> Any:
@@ -372,11 +361,15 @@ def _row(value: Any) -> Any:
     return Row(value) if isinstance(value, dict) else value
 
 
-def _executed(value: Any) -> Any:
-    done = _row(value)
-    if isinstance(done, Row) and isinstance(done.get("rows"), list):
-        done["rows"] = _rows(done["rows"])
-    return done
+def _only_row(value: Any) -> Any:
+    if value is None:
+        raise OutgoingError("one row was expected, and there is none", 500, "Rows")
+    return _row(value)
+
+
+def _executed(value: Any) -> Rows:
+    done = value if isinstance(value, dict) else {}
+    return Rows(_rows(done.get("rows")), int(done.get("rows_affected") or 0))
 
 
 def _rows(value: Any) -> List[Any]:

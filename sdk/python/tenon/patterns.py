@@ -100,7 +100,7 @@ class InvokeRetry:
 
 def _is_final(error: Exception) -> bool:
     """Whether trying again can't help: the service asked for what can't be."""
-    return isinstance(error, (TypeError, ValueError)) or (isinstance(error, HostCallError) and error.code == 400)
+    return error.code == 400 if isinstance(error, HostCallError) else isinstance(error, (TypeError, ValueError))
 
 
 class _Settings:

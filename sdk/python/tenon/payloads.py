@@ -100,9 +100,9 @@ def plain(value: Any) -> Any:
         return str(value, "utf-8")
     if _is_from(value, "enum", "Enum"):
         return value.value
-    fields = getattr(value, "__dataclass_fields__", None)
-    if fields is not None and not isinstance(value, type):
-        return {name: getattr(value, name) for name in fields if hasattr(value, name)}
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        fields = sys.modules["dataclasses"].fields(value)
+        return {field.name: getattr(value, field.name) for field in fields if hasattr(value, field.name)}
     if _is_from(value, "collections.abc", "Mapping"):
         return dict(value)
     raise TypeError(f"a value of type {type(value).__name__} can't be written as JSON")
@@ -118,7 +118,7 @@ def _make_encode() -> Callable[[Any], str]:
         return slow.encode
     try:
         # What JSONEncoder.encode makes anew on every call.
-        iterate = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)
+        iterate: Callable[[Any, int], List[str]] = make(None, plain, json_encoder.encode_basestring, None, ":", ",", False, False, False)
         join = "".join
         if join(iterate({"a": [1, "é"]}, 0)) != '{"a":[1,"é"]}':
             return slow.encode
@@ -126,7 +126,7 @@ def _make_encode() -> Callable[[Any], str]:
         return slow.encode
 
     def encode(value: Any) -> str:
-        return join(cast(List[str], iterate(value, 0)))
+        return join(iterate(value, 0))
 
     return encode
 

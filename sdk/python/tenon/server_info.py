@@ -67,6 +67,8 @@ class OneServer:
 class Rpc:
     """`self.server.rpc`: services on a server of one's choice, or on all."""
 
+    __contains__ = __iter__ = None
+
     def __init__(self, service: Any) -> None:
         self._service = service
 
@@ -110,6 +112,9 @@ class Server:
     def cluster_name(self) -> str:
         """The cluster's name."""
         return os.environ.get("TENON_CLUSTER", "")
+
+    cluster_id = cluster_name
+    """The same: clusters are told apart by their names."""
 
     @property
     def pid(self) -> int:

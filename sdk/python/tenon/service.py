@@ -6,7 +6,7 @@ from . import invoking
 from .context import Channel, Request, Response
 from .facts import CallFacts
 from .hooks import Hooks
-from .lazy import lazy
+from .lazy import lazy, replaceable
 from .outgoing import Outgoing, RestConnections
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Service(Hooks, CallFacts):
     def after_add_to_store(cls, logger: "Logger") -> None:
         """Called when the service was deployed; exceptions are logged only."""
 
-    @property
+    @replaceable
     def cid(self) -> str:
         """The correlation id: names this call and everything it causes."""
         return self.request.cid
@@ -100,7 +100,14 @@ class Service(Hooks, CallFacts):
         there is one in this worker. `timeout` is how many seconds the invoked service may take. The other arguments are those of
         existing service files; a call in the background does not expire.
         """
-        options = {"callback": callback, "cid": cid, "to_json_string": to_json_string, "context": zato_ctx, "timeout": timeout}
+        options = {
+            "callback": callback,
+            "cid": cid,
+            "to_json_string": to_json_string,
+            "context": zato_ctx,
+            "timeout": timeout,
+            "data_format": data_format,
+        }
         return invoking.invoke_async(self, service, None if payload == "" else payload, options)
 
     def invoke_by_impl_name(self, impl_name: str, payload: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -112,7 +119,7 @@ class Service(Hooks, CallFacts):
         """Outgoing connections: `self.out.rest['CRM'].conn.get(self.cid)`, `self.out.sql['Billing'].all('SELECT …')`."""
         return Outgoing(self.request)
 
-    @property
+    @replaceable
     def outgoing(self) -> Outgoing:
         """The same as `out`."""
         return self.out
@@ -164,7 +171,7 @@ class Service(Hooks, CallFacts):
 
         return configuration_of(self.request._host)
 
-    @property
+    @replaceable
     def user_config(self) -> "Configuration":
         """The same as `config`."""
         return self.config
@@ -202,7 +209,7 @@ class Service(Hooks, CallFacts):
         """What the call came through."""
         return Channel(self.request.metadata)
 
-    @property
+    @replaceable
     def chan(self) -> Channel:
         """The same as `channel`."""
         return self.channel

@@ -4,18 +4,36 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from .errors import OutgoingError
 from .host import Steps, run_steps
+from .outgoing import Row
 
 if TYPE_CHECKING:
     from .outgoing import SqlConnection
+
+
+class SessionRow(Row):
+    """A row of a session: what it is iterated over, or unpacked to, are its values, as SQLAlchemy has it."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
+
+    @property
+    def _mapping(self) -> Row:
+        return Row(self.items())
 
 
 class Result:
     """What a statement gave: rows, and how many it changed."""
 
     def __init__(self, rows: List[Any], rowcount: int) -> None:
-        self._rows = rows
+        self._rows = [SessionRow(row.items()) for row in rows]
         self._at = 0
         self.rowcount = rowcount
+
+    def keys(self) -> List[str]:
+        """The names of the columns; empty if there are no rows."""
+        return list(self._rows[0].keys()) if self._rows else []
 
     def fetchall(self) -> List[Any]:
         """The rows that were not read yet."""
@@ -56,12 +74,55 @@ class Result:
         """The first column of every row."""
         return [next(iter(row.values()), None) for row in self.fetchall()]
 
-    def mappings(self) -> "Result":
-        """Rows that are dicts, which they are anyway."""
-        return self
+    def scalar_one(self) -> Any:
+        """The first column of the only row; OutgoingError if there is none, or more than one."""
+        return self.one()[0]
+
+    def scalar_one_or_none(self) -> Any:
+        """The first column of the only row, or None; OutgoingError if there is more than one."""
+        return self.scalar_one() if self._rows else None
+
+    def mappings(self) -> "Mappings":
+        """The rows that were not read yet, as dicts."""
+        return Mappings(self)
+
+    def close(self) -> None:
+        """Nothing: the rows are here."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.fetchall())
+
+
+class Mappings:
+    """The rows of a Result as dicts, whose iteration gives the columns."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def all(self) -> List[Row]:
+        """The rows that were not read yet."""
+        return [row._mapping for row in self._result.fetchall()]
+
+    fetchall = all
+
+    def first(self) -> Optional[Row]:
+        """The next row, or None."""
+        row = self._result.fetchone()
+        return None if row is None else row._mapping
+
+    fetchone = first
+
+    def one(self) -> Row:
+        """The only row; OutgoingError if there is none, or more than one."""
+        mapping: Row = self._result.one()._mapping
+        return mapping
+
+    def one_or_none(self) -> Optional[Row]:
+        """The only row, or None; OutgoingError if there is more than one."""
+        return self.one() if self._result._rows else None
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.all())
 
 
 def _only_reads(query: str) -> bool:
@@ -87,9 +148,22 @@ class Session:
 
     def _execute(self, query: str, params: Optional[Dict[str, Any]], kwargs: Dict[str, Any]) -> Steps:
         done = yield self._connection.execute(query, params, **kwargs)
-        if "rows" not in done or not _only_reads(query):
+        if not _only_reads(query):
             self._changes += 1
-        return Result(done.get("rows") or [], int(done.get("rows_affected") or 0))
+        return Result(done.rows, done.rowcount)
+
+    def scalar(self, query: Any, params: Optional[Dict[str, Any]] = None, **kwargs: Any) -> Any:
+        """The first column of the first row of a query, or None."""
+        return run_steps(self._connection._request, self._scalar(str(query), params, kwargs))
+
+    def _scalar(self, query: str, params: Optional[Dict[str, Any]], kwargs: Dict[str, Any]) -> Steps:
+        result: Result = yield self.execute(query, params, **kwargs)
+        return result.scalar()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"a session here has no '{name}': it runs statements, and has no ORM, transactions or stored procedures of its own")
 
     def commit(self) -> None:
         """Nothing: each statement is committed by itself."""

@@ -14,6 +14,7 @@ class Thread:
         self.lock = threading.Lock()
         self.lock.acquire()
         self.leads = False
+        self.is_bound = False
         self.job: Optional[Request] = None
         self.ident = 0
         self.native_id = 0
@@ -22,11 +23,13 @@ class Thread:
 class Waiter:
     """What a thread waits for, until it is there: the answer of a host call, a piece of a body, credit for another one."""
 
-    __slots__ = ("answer", "cancelled", "lock")
+    __slots__ = ("answer", "cancelled", "lock", "request")
 
-    def __init__(self) -> None:
+    def __init__(self, request: Optional[Request] = None) -> None:
         self.answer: Any = None
         self.cancelled = False
+        self.request = request
+        """The request whose own thread waits; none if another one does."""
         self.lock = threading.Lock()
         self.lock.acquire()
 

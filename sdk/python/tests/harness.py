@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 SDK = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, SDK)
@@ -173,6 +173,17 @@ class Worker:
         self, service: str, payload: Any = None, *, raw: Optional[bytes] = None, cid: str = "cid-1", deadline_ns: int = 0, **metadata: Any
     ) -> int:
         """Sends a request and gives its id."""
+        frame = self._request(service, payload, raw, cid, deadline_ns, metadata)
+        self.send(frame)
+        return frame.id
+
+    def begin_together(self, *requests: Tuple[str, Any]) -> List[int]:
+        """Sends several requests, by service and payload, so that the worker reads them at once; gives their ids."""
+        frames = [self._request(service, payload, None, "cid-1", 0, {}) for service, payload in requests]
+        self.send_bytes(b"".join(protocol.encode(frame) for frame in frames))
+        return [frame.id for frame in frames]
+
+    def _request(self, service: str, payload: Any, raw: Optional[bytes], cid: str, deadline_ns: int, metadata: Dict[str, Any]) -> Frame:
         with self._lock:
             self._next_id += 1
             id = self._next_id
@@ -182,8 +193,7 @@ class Worker:
         elif payload is not None:
             body, flags = json.dumps(payload).encode(), protocol.FLAG_JSON
         tail = protocol.encode_request_tail(RequestTail(deadline_ns, cid, json.dumps(metadata, separators=(",", ":")).encode() if metadata else b""))
-        self.send(Frame(protocol.REQUEST, flags, self.index(service), 0, id, tail, body))
-        return id
+        return Frame(protocol.REQUEST, flags, self.index(service), 0, id, tail, body)
 
     def reply(self, id: int, timeout: float = TIMEOUT_SECONDS) -> Reply:
         """Waits for the reply to a request."""

@@ -102,8 +102,11 @@ class Background(Service):
     def handle(self):
         done = threading.Event()
         results = []
-        result = self.commands.invoke_async(["sh", "-c", "cat"], stdin="hello", callback=lambda result: (results.append(result), done.set()))
+        go = self.request.payload["file"]
+        command = f"while [ ! -e {go} ]; do sleep 0.02; done; cat"
+        result = self.commands.invoke_async(["sh", "-c", command], stdin="hello", callback=lambda result: (results.append(result), done.set()))
         started = result.is_ok
+        open(go, "w").close()
         done.wait(20)
         return {"started": started, "same": results == [result], "stdout": result.stdout, "ok": result.is_ok, "took": result.total_time_sec >= 0}
 '''
@@ -352,7 +355,7 @@ class Commands(unittest.TestCase):
         self.assert_ended(self.wait_for_pid(path))
 
     def test_in_the_background_with_a_callback(self) -> None:
-        reply = self.worker.call("background").json()
+        reply = self.worker.call("background", {"file": self.path()}).json()
         self.assertEqual(reply, {"started": None, "same": True, "stdout": "hello", "ok": True, "took": True})
 
     def test_in_an_async_service(self) -> None:

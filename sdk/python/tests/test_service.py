@@ -232,7 +232,7 @@ class Calls(Service):
         elif what == "sql":
             conn = self.out.sql["Billing"]
             self.response.payload = {
-                "one": conn.one("SELECT 1 WHERE a = :a", {"a": 1}).balance, "all": conn.all("SELECT 2"), "execute": conn.execute("UPDATE", {"x": Exact("1.5")}),
+                "one": conn.one("SELECT 1 WHERE a = :a", {"a": 1}).balance, "all": conn.all("SELECT 2"), "execute": conn.execute("UPDATE", {"x": Exact("1.5")}).rows_affected,
             }
         elif what == "down":
             self.out.sql["Down"].all("SELECT 1")
@@ -262,7 +262,9 @@ def host(frame: Frame, asked: Dict[str, Any]) -> Frame:
         return Frame(0, code=503, tail=b'{"error":"Down: connection refused","type":"ServiceUnavailable"}')
     if asked["kind"] == "sql-outgoing":
         return Frame(
-            0, tail=b'{"result":null}', body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b"3"}[asked["operation"]]
+            0,
+            tail=b'{"result":null}',
+            body={"one": b'{"balance":"12.50"}', "all": b'[{"a":1},{"a":2}]', "execute": b'{"rows_affected":3}'}[asked["operation"]],
         )
     if asked["operation"] == "ping":
         return Frame(0, tail=b'{"result":"200 OK"}')
@@ -355,6 +357,12 @@ class ServiceApi(unittest.TestCase):
         self.assertEqual(self.call("raw", raw=b"\xff", **http(data_format="")).json()["payload"], "b'\\xff'")
         self.assertEqual(self.call("raw", raw=b"a=1&b=x+y", **http(data_format="form")).json()["payload"], "{'a': '1', 'b': 'x y'}")
         self.assertEqual(self.call("raw").json()["payload"], "None")
+
+    def test_what_the_server_made_of_a_body_stands_before_the_body(self) -> None:
+        made, came = b'{"a": "1"}', b"a=%31"
+        facts = http(data_format="form", raw_at=len(made), merged_params={"b": "2"})
+        reply = self.call("raw", raw=made + came, **facts).json()
+        self.assertEqual(reply, {"raw": "b'a=%31'", "payload": "{'a': '1'}", "input": "{'a': '1', 'b': '2'}"})
 
     def test_unpaired_surrogates_come_back_as_they_came(self) -> None:
         self.assertEqual(self.call("echo", raw=b'["\\ud800"]', **http()).body, b'["\\ud800"]')

@@ -250,6 +250,46 @@ class Invokes(unittest.TestCase):
         self.assertEqual(do(all_of_them, platform), [True, 2, {"doubled": 2}])
 
 
+class OrderError(Exception):
+    """A failure that services of one file raise for each other."""
+
+
+class NeedsMore(Exception):
+    """A failure that can't be made of a message alone."""
+
+    def __new__(cls, order: int, why: str) -> "NeedsMore":
+        return super().__new__(cls, order, why)
+
+
+class ExceptionsOfOthers(unittest.TestCase):
+    def raised(self, error: Exception) -> Exception:
+        platform = Platform()
+        platform.services["crm"].answer(error)
+        try:
+            do(lambda self: self.invoke("crm"), platform)
+        except Exception as raised:
+            return raised
+        raise AssertionError("nothing was raised")
+
+    def test_are_of_the_class_that_was_raised(self) -> None:
+        for error in (ValueError("no: number"), OrderError("late"), FileNotFoundError("gone"), UnicodeError("bytes")):
+            with self.subTest(error):
+                raised = self.raised(error)
+                self.assertIsInstance(raised, type(error))
+                self.assertIsInstance(raised, InvocationFailed)
+                self.assertEqual((str(raised), type(raised).__name__), (str(error), type(error).__name__))
+
+    def test_quotes_are_not_doubled(self) -> None:
+        self.assertEqual(str(self.raised(KeyError("name"))), "'name'")
+
+    def test_are_failures_where_the_class_is_not_known_or_needs_more(self) -> None:
+        twice = [type("KnownTwice", (Exception,), {}) for _ in range(2)]
+        for error in (twice[0]("which"), NeedsMore(7, "late")):
+            name = type(error).__name__
+            with self.subTest(name):
+                self.assertIs(type(self.raised(error)), InvocationFailed)
+
+
 class Connections(unittest.TestCase):
     def test_rest(self) -> None:
         platform = Platform()
@@ -305,6 +345,35 @@ class Connections(unittest.TestCase):
 
         with self.assertRaisesRegex(OutgoingError, "can't be rolled back"):
             do(take_back, platform)
+
+    def test_sql_wants_as_many_rows_as_it_says(self) -> None:
+        platform = Platform()
+        platform.sql["Billing"].on("two", [{"n": 1}, {"n": 2}]).on("none", []).answer([{"n": 3}])
+        self.assertEqual(do(lambda self: [row.n for row in self.out.sql["Billing"].execute("SELECT two")], platform), [1, 2])
+        self.assertIsNone(do(lambda self: self.out.sql["Billing"].one_or_none("SELECT none"), platform))
+        for query, method in (("SELECT two", "one"), ("SELECT two", "one_or_none"), ("SELECT none", "one")):
+            with self.subTest(query, method=method), self.assertRaises(OutgoingError):
+                do(lambda self, query=query, method=method: getattr(self.out.sql["Billing"], method)(query), platform)
+
+        def act(self: Service) -> Any:
+            row = self.out.sql["Billing"].session().execute("SELECT two").first()
+            (number,) = row
+            return [number, row[0], row["n"], row.n, dict(row), list(row.keys())]
+
+        self.assertEqual(do(act, platform), [1, 1, 1, 1, {"n": 1}, ["n"]])
+
+    def test_connections_are_neither_counted_nor_looked_for(self) -> None:
+        for what in ("self.out.rest", "self.out.sql", "self.rest", "self.server.rpc"):
+            with self.subTest(what):
+                with self.assertRaises(TypeError):
+                    do(lambda self, what=what: "CRM" in eval(what))
+                with self.assertRaises(TypeError):
+                    do(lambda self, what=what: list(eval(what)))
+
+    def test_what_is_not_there_says_so(self) -> None:
+        for name in ("email", "odb", "pubsub"):
+            with self.subTest(name), self.assertRaisesRegex(AttributeError, f"self.{name} in Tenon"):
+                do(lambda self, name=name: getattr(self, name))
 
 
 class Caching(unittest.TestCase):

@@ -72,6 +72,16 @@ class AsksTwice(Service):
         time.sleep(0.01)
         return {"got": [first, self.invoke("other", 2)]}
 
+class Processors(Service):
+    """Which processors a service, and what it starts, may run on before and after a host call."""
+    name = "processors"
+
+    def handle(self):
+        import os
+        before = sorted(os.sched_getaffinity(0))
+        self.invoke("other", 1)
+        return {"may": [before, sorted(os.sched_getaffinity(0))]}
+
 class AsksFromThreads(Service):
     name = "asks-from-threads"
 
@@ -254,6 +264,19 @@ class Threads(unittest.TestCase):
                 self.assertLess(time.monotonic() - began, 6.0)
                 self.assertGreater(len(threads), 8)
 
+    def test_what_was_answered_is_sent_before_another_service_begins(self) -> None:
+        with Worker({"api.py": SERVICES}) as worker:
+            *quick, _ = worker.begin_together(("quick", None), ("quick", None), ("exits", None))
+            self.assertEqual([worker.reply(id).status for id in quick], [200, 200])
+            self.assertEqual(worker.wait_for_exit(), 7)
+
+    def test_an_answer_does_not_wait_for_the_next_call_of_its_service(self) -> None:
+        with Worker({"api.py": SERVICES}) as worker:
+            for service in ("sleeps", "spins"):
+                short, long = worker.begin_together((service, 0), (service, 4.0))
+                self.assertEqual(worker.reply(short).status, 200)
+                self.assertFalse(worker.has_reply(long))
+
     def test_many_services_mixed(self) -> None:
         with Worker({"api.py": SERVICES}, threads=4, host=host) as worker:
             ids = []
@@ -325,6 +348,14 @@ class HostCalls(unittest.TestCase):
             time.sleep(0.5)
             self.assertEqual(worker.call("opens").status, 200)
             self.assertEqual(worker.reply(id).status, 200)
+
+    @unittest.skipUnless(hasattr(os, "sched_getaffinity"), "the system does not bind threads to processors")
+    def test_services_run_on_all_processors_whichever_thread_they_wait_in(self) -> None:
+        allowed = sorted(os.sched_getaffinity(0))
+        with Worker({"api.py": SERVICES}, threads=16, host=host) as worker:
+            for _ in range(10):
+                ids = worker.begin_together(*[("processors", None)] * 12)
+                self.assertEqual([worker.reply(id).json() for id in ids], [{"may": [allowed, allowed]}] * 12)
 
     def test_every_thread_of_a_service_may_ask(self) -> None:
         with Worker({"api.py": SERVICES}, host=host) as worker:

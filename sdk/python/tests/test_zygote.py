@@ -1,5 +1,6 @@
 """The process that forks workers, from the server's side of its socket."""
 
+import contextlib
 import json
 import os
 import socket
@@ -73,10 +74,8 @@ class Zygote:
 
     def close(self) -> None:
         """Closes the server's end for orders, as a server that wants no more workers does."""
-        try:
+        with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
     def answer(self) -> Dict[str, Any]:
         line = self._answers.readline()

@@ -35,6 +35,7 @@ pub(crate) struct Call {
     pub(crate) credit: Credit,
     metadata: Bytes,
     facts: OnceLock<Facts>,
+    came: OnceLock<Bytes>,
     http: OnceLock<Option<Http>>,
     cancelled: AtomicBool,
     task: OnceLock<AbortHandle>,
@@ -55,6 +56,7 @@ impl Call {
             credit: Credit::new(),
             metadata: request.metadata,
             facts: OnceLock::new(),
+            came: OnceLock::new(),
             http: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             task: OnceLock::new(),
@@ -69,6 +71,14 @@ impl Call {
     /// What the server says of the call's input.
     pub(crate) fn input_facts(&self) -> InputFacts<'_> {
         InputFacts::parse(&self.metadata)
+    }
+
+    /// The body as it came.
+    pub(crate) fn came(&self) -> &Bytes {
+        self.came.get_or_init(|| match self.facts().raw_at {
+            Some(at) if at <= self.body.len() => self.body.slice(at..),
+            _ => self.body.clone(),
+        })
     }
 
     /// The HTTP request behind the call.

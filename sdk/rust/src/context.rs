@@ -79,7 +79,7 @@ impl Context {
 
     /// The body as it came.
     pub fn body(&self) -> &Bytes {
-        &self.0.body
+        self.0.came()
     }
 
     /// The user configuration as of now.

@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     params: Option<Box<RawValue>>,
     headers: Option<Box<RawValue>>,
     data_format: String,
+    /// Where in the body what came begins, behind the JSON that the server made of it.
+    pub(crate) raw_at: Option<usize>,
 }
 
 /// The part of the metadata that says what an input is read from. Most calls need nothing else of them, so that it copies
@@ -36,6 +38,8 @@ pub(crate) struct InputFacts<'a> {
     #[serde(borrow)]
     merged_params: Option<&'a RawValue>,
     pub(crate) message_wins: bool,
+    /// As in [`Facts`].
+    pub(crate) raw_at: Option<usize>,
 }
 
 impl<'a> InputFacts<'a> {
@@ -47,6 +51,11 @@ impl<'a> InputFacts<'a> {
 
     pub(crate) fn is_form(&self) -> bool {
         matches!(&*self.data_format, "form" | "post")
+    }
+
+    /// The body as it is read: of a form, CSV or XML what the server made of it.
+    pub(crate) fn readable<'b>(&self, body: &'b [u8]) -> &'b [u8] {
+        body.get(..self.raw_at.unwrap_or(body.len())).unwrap_or_default()
     }
 
     /// The parameters that the channel merges into the input; without a channel that says so, those of path and query string.

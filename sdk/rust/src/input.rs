@@ -49,13 +49,14 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Input for T {
         let call = source.0;
         let facts = call.input_facts();
         let params = facts.merged_params();
-        if !call.body_is_json && facts.is_form() {
-            let fields = form_fields(&call.body)?;
+        let body = facts.readable(&call.body);
+        if !call.body_is_json && facts.is_form() && facts.raw_at.is_none() {
+            let fields = form_fields(body)?;
             let mut merged = Merged::of_params(fields);
             merged.add_params(params, facts.message_wins);
             return merged.read();
         }
-        if call.body.is_empty() {
+        if body.is_empty() {
             return if params.is_empty() {
                 from_nothing()
             } else {
@@ -63,9 +64,9 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Input for T {
             };
         }
         if params.is_empty() {
-            return from_json(&call.body);
+            return from_json(body);
         }
-        match parse(&call.body)? {
+        match parse(body)? {
             Value::Object(object) => {
                 let mut merged = Merged::of_json(object);
                 merged.add_params(params, facts.message_wins);
@@ -155,7 +156,7 @@ impl Input for Raw {
         let call = source.0;
         let named = call.http().and_then(|http| http.header("content-type"));
         let content_type = named.unwrap_or(if call.body_is_json { "application/json" } else { "" });
-        Ok(Self::new(content_type, call.body.clone()))
+        Ok(Self::new(content_type, call.came().clone()))
     }
 }
 
@@ -169,7 +170,7 @@ impl Input for Text {
     }
 
     fn read(source: Source<'_>) -> Result<Self, Error> {
-        let text = std::str::from_utf8(&source.0.body).map_err(|error| {
+        let text = std::str::from_utf8(source.0.came()).map_err(|error| {
             Error::bad_request(format!(
                 "The body is no UTF-8 text: a wrong byte at {}",
                 error.valid_up_to()

@@ -71,7 +71,7 @@ impl Input for BodyStream {
 
     fn read(source: Source<'_>) -> Result<Self, Error> {
         let call = source.0.clone();
-        let first = (!call.body.is_empty()).then(|| call.body.clone());
+        let first = (!call.came().is_empty()).then(|| call.came().clone());
         Ok(Self { call, first })
     }
 }

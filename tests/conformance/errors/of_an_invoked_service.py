@@ -6,6 +6,8 @@ class Caller(Service):
     name = "conformance.errors.of_an_invoked_service"
 
     def handle(self):
+        if self.request.input.get("pass") == "input":
+            self.invoke("conformance.errors.fails", {})
         if self.request.input.get("pass"):
             self.invoke("conformance.errors.fails", {"which": "not-found"})
         try:

@@ -1,8 +1,11 @@
+from typing import ClassVar
+
 from zato.server.service import Model, Service, dataclass
 
 
 @dataclass(init=False)
 class Base(Model):
+    LIMIT: ClassVar[int] = 10
     id: int
     name: str = "base"
 
@@ -17,4 +20,5 @@ class Inheritance(Service):
     input = Extended
 
     def handle(self):
+        assert self.request.input.size < self.request.input.LIMIT
         self.response.payload = self.request.input

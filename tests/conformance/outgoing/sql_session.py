@@ -23,6 +23,10 @@ class Sql(Service):
                 "changed": changed,
                 "rows": [[row.id, row["name"]] for row in rows],
                 "one": session.execute("SELECT name FROM users WHERE id = :id", {"id": 9}).fetchone(),
+                "unpacked": [name.upper() + str(id) for id, name in session.execute("SELECT id, name FROM users ORDER BY id")],
+                "by_place": [row[1] for row in session.execute("SELECT id, name FROM users ORDER BY id")],
+                "dicts": [dict(row) for row in session.execute("SELECT id, name FROM users WHERE id = 2")],
+                "mappings": [sorted(row) for row in session.execute("SELECT id, name FROM users WHERE id = 2").mappings()],
                 "scalar": session.execute("SELECT count(*) AS n FROM users").scalar(),
                 "refused": refused,
             }

@@ -6,7 +6,14 @@ from zato.common.ext.dataclasses import dataclass as ext_dataclass
 from zato.common.json_internal import dumps, loads
 from zato.common.marshal_.api import Model as MarshalModel
 from zato.common.typing_ import any_, anydict, anylist, anynone, callable_, cast_, dict_, dictlist, intlist, intnone, list_, list_field, optional, stranydict, strdict, strlist, strnone, union_
-from zato.common.util.api import asbool, new_cid, utcnow
+from zato.common.util.api import as_bool, asbool, fs_safe_now, new_cid, spawn_greenlet, utcnow
+from zato.common.util.file_system import fs_safe_name
+from zato.common.util.json_ import dumps as util_dumps
+from zato.common.util.time_ import utcnow as util_utcnow
+from zato.input_output import Elem
+from zato.server.commands import CommandResult
+from zato.server.connection.http_soap import BadRequest as HttpBadRequest
+from zato.server.service import *  # noqa: F403
 from zato.server.service import (
     CSV,
     UTC,
@@ -33,8 +40,13 @@ from zato.server.service import (
     Service,
     Text,
     Unicode,
+    ZatoException as FromService,
+    bunchify as from_service,
     dataclass,
 )
+from zato.server.service.internal import AdminService
+from zato.server.service.reqresp import HTTPRequestData, Request
+from zato.simpleio import AsIs as SimpleAsIs
 
 
 @ext_dataclass(init=False)
@@ -61,4 +73,6 @@ class Imports(Service):
             "channel": self.channel.type == CHANNEL.HTTP_SOAP,
             "adapter": issubclass(RESTAdapter, Service),
             "model": MarshalModel is Model,
+            "same classes": [HttpBadRequest is BadRequest, FromService is ZatoException, SimpleAsIs is AsIs, issubclass(AsIs, Elem), issubclass(AdminService, Service)],
+            "request": [isinstance(self.request, Request), isinstance(self.request.http, HTTPRequestData)],
         }

@@ -42,7 +42,8 @@
 //! # More
 //!
 //! In the metadata of a request, `query`, `params` and `headers` are objects whose values are a text, or a list of texts where
-//! a name repeats. A frame that breaks these rules or a limit is a [`Violation`], and the side that sees it ends the connection.
+//! a name repeats. With `raw_at`, which a form, CSV or XML has, the body is two: so many bytes of JSON, which the server made of
+//! what came, and then what came; flag 1 is not set. A frame that breaks these rules or a limit is a [`Violation`], and the side that sees it ends the connection.
 //!
 //! The folder `golden/` of this crate has a frame of every kind as bytes (`NAME.bin`) and described (`NAME.json`); each
 //! implementation must read and write them. After a change, run the tests of this crate with `UPDATE_GOLDEN=1`.

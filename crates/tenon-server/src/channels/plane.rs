@@ -190,7 +190,9 @@ impl DataPlane {
         } else {
             let bytes = arriving.read().await.map_err(problem)?;
             incoming::forget_coding(&mut arrival.parts.headers);
-            let body = format::read(&arrival.route.http, bytes, self.settings.nesting_max.min(NESTING_MAX))
+            let depth_max = self.settings.nesting_max.min(NESTING_MAX);
+            let body = format::read_beside(&arrival.route, bytes, depth_max)
+                .await
                 .map_err(problem)?;
             self.answer(arrival, caller, body).await
         };
@@ -237,7 +239,7 @@ impl DataPlane {
     /// The service's answer, or what went wrong; and whether the service was certainly not run.
     async fn invoke(&self, route: &Route, call: ServiceCall) -> (Reply, bool) {
         match self.invoker.invoke(call).await {
-            Ok(answer) => (reply::answer(route, answer), false),
+            Ok(answer) => (reply::answer(route, answer).await, false),
             Err(error) => (reply::failure(&error), reply::was_not_run(&error)),
         }
     }
@@ -259,7 +261,13 @@ fn call_of(
     } = arrival;
     let is_idempotent = parts.method.is_idempotent() && stream.is_none();
     let mut facts = request::facts(&route, parts, values, remote);
-    facts.raw = body.raw;
+    let mut bytes = body.bytes;
+    let is_json = body.is_json && body.raw.is_none();
+    if let Some(raw) = body.raw {
+        // Behind what it became, so that its size is no matter.
+        facts.raw_at = Some(bytes.len());
+        bytes = [&bytes[..], &raw[..]].concat().into();
+    }
     let call = ServiceCall {
         cid,
         service: route.http.service.clone(),
@@ -270,8 +278,8 @@ fn call_of(
         message_wins: request::message_wins(&route),
         idempotent: is_idempotent,
         http: Some(Box::new(facts)),
-        body: body.bytes,
-        body_is_json: body.is_json,
+        body: bytes,
+        body_is_json: is_json,
         body_stream: stream,
         deadline: Instant::now() + route.http.timeout,
         deployment: None,

@@ -32,13 +32,38 @@ const NOT_FOR_SERVICES: [&str; 6] = [
     "trailer",
 ];
 
+/// How large the headers of a service may be together: a load balancer takes 32 KiB of a head.
+const HEADERS_BYTES_MAX: usize = 24 * 1024;
+
+/// The status of an answer that can be sent.
+fn status_of(answer: &ServiceAnswer) -> Result<StatusCode, Problem> {
+    let wrong = |what: String| Problem::new(500, "service-failed", format!("the service answered with {what}"));
+    let headers = answer.headers.iter();
+    let bytes: usize = headers.map(|(name, value)| name.len() + value.len() + 4).sum();
+    if bytes > HEADERS_BYTES_MAX {
+        return Err(wrong(format!(
+            "{bytes} bytes of headers, more than {HEADERS_BYTES_MAX}"
+        )));
+    }
+    // One that is not the last would leave the caller waiting for it.
+    let status = StatusCode::from_u16(answer.status).ok();
+    let status = status.filter(|status| !status.is_informational());
+    status.ok_or_else(|| wrong(format!("the status {}, which ends no request", answer.status)))
+}
+
 /// What a service answered.
-pub(super) fn answer(route: &Route, mut answer: ServiceAnswer) -> Reply {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+pub(super) async fn answer(route: &Route, mut answer: ServiceAnswer) -> Reply {
+    let status = match status_of(&answer) {
+        Ok(status) => status,
+        Err(problem) => {
+            tracing::warn!(service = %route.http.service, "{}", problem.detail);
+            return problem_reply(problem);
+        }
+    };
     let mut media_type = None;
     if answer.body_is_json
         && answer.content_type.is_none()
-        && let Some((body, written)) = format::write(&route.http, &answer.body)
+        && let Some((body, written)) = format::write_beside(&route.http, &answer.body).await
     {
         answer.body = body;
         media_type = Some(written);
@@ -243,4 +268,30 @@ fn zato_error(problem: &Problem) -> Vec<u8> {
     };
     let error = json!({"result": "Error", "cid": problem.cid, "details": details});
     error.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_can_not_be_sent_are_failures_of_their_service() {
+        let answer = |status, header: usize| ServiceAnswer {
+            status,
+            headers: vec![("x-own".to_owned(), "v".repeat(header))],
+            ..ServiceAnswer::default()
+        };
+        for (status, header, sent) in [
+            (200, 10, true),
+            (599, HEADERS_BYTES_MAX - 9, true),
+            (200, HEADERS_BYTES_MAX - 8, false),
+            (101, 10, false),
+            (0, 10, false),
+            (1000, 10, false),
+        ] {
+            let found = status_of(&answer(status, header));
+            assert_eq!(found.is_ok(), sent, "{status} {header}");
+            assert!(found.is_ok_and(|found| found == status) || !sent);
+        }
+    }
 }

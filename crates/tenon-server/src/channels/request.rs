@@ -18,7 +18,7 @@ pub(super) fn facts(route: &Route, parts: Parts, values: Vec<String>, remote: St
         params: names.zip(values).collect(),
         headers: parts.headers,
         remote,
-        raw: None,
+        raw_at: None,
     }
 }
 

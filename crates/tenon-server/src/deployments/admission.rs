@@ -48,7 +48,8 @@ pub(crate) async fn configure(
     };
     let interpreter = inner.interpreter(&settings.python).await;
     if interpreter.tag.is_empty() && settings.python != inner.workers.python {
-        let why = format!("python '{}' can't be run on {}", settings.python, inner.server);
+        let (python, server) = (&settings.python, &inner.server);
+        let why = format!("python '{python}' can't be run on {server}, or is older than 3.9");
         refuse(GROUP_FILE, why);
         wanted.restore(GROUP_FILE, task.base);
         return Ok((wanted, refused));

@@ -99,15 +99,8 @@ impl FileSet {
         }
         let mut total = 0;
         for file in self.0.values() {
-            check_path(&file.path)?;
-            let (size, limit) = (file.content.len(), settings.file_bytes_max);
-            if size > limit {
-                return Err(DeployError::Invalid(format!(
-                    "'{}' has {size} bytes, more than {limit}",
-                    file.path
-                )));
-            }
-            total += size;
+            check_file(file, settings)?;
+            total += file.content.len();
         }
         if total > settings.total_bytes_max {
             let limit = settings.total_bytes_max;
@@ -150,11 +143,30 @@ fn is_reserved(path: &str) -> bool {
         .is_some_and(|rest| !rest.split('/').any(|part| part.is_empty() || part.starts_with('.')))
 }
 
+/// Checks a file's path and size.
+pub(crate) fn check_file(file: &DeploymentFile, settings: &DeploymentSettings) -> Result<(), DeployError> {
+    check_path(&file.path)?;
+    let (size, limit) = (file.content.len(), settings.file_bytes_max);
+    if size > limit {
+        let why = format!("'{}' has {size} bytes, more than {limit}", file.path);
+        return Err(DeployError::Invalid(why));
+    }
+    Ok(())
+}
+
 /// A path of a file must stay below the root, and must be one that the services folder could have.
 pub(crate) fn check_path(path: &str) -> Result<(), DeployError> {
-    let wrong = |reason: &str| Err(DeployError::Invalid(format!("'{path}' is no path of a file: {reason}")));
+    let wrong = |reason: &str| {
+        Err(DeployError::Invalid(format!(
+            "'{}' is no path of a file: {reason}",
+            path.escape_debug()
+        )))
+    };
     if path.is_empty() || path.len() > 500 {
         return wrong("it is empty or longer than 500 bytes");
+    }
+    if path.split('/').any(|part| part.len() > 255) {
+        return wrong("a part of it is longer than the 255 bytes that a name may have");
     }
     if path.contains(['\\', '\0']) || path.chars().any(char::is_control) {
         return wrong("it contains a backslash or a control character");

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::files::is_ignored;
+use super::files::{check_file, is_ignored};
 use super::group::{EXECUTABLE_MAGIC, groups_of, is_group_name, split_by_group};
 use super::probe::chain;
 use super::{DeployError, DeploymentChange, Inner, coordinator};
@@ -234,7 +234,15 @@ async fn difference(
         return Ok(None);
     }
     let is_new = |file: &DeploymentFile| remembered.get(&file.path) != Some(&file.sha256);
-    let files = found.into_iter().filter(is_new).collect();
+    // One that can't be part of a deployment does not hold up the others.
+    let is_usable = |file: &DeploymentFile| match check_file(file, &inner.settings) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(%group, "a file in {} is left out: {error}", dir.display());
+            false
+        }
+    };
+    let files = found.into_iter().filter(is_new).filter(is_usable).collect();
     let (_, live) = inner.live_files(group).await?;
     let gone = remembered
         .keys()

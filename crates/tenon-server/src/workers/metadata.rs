@@ -31,9 +31,8 @@ impl Serialize for Metadata<'_> {
             map.serialize_entry("params", &Pairs(&http.params))?;
             map.serialize_entry("headers", &Headers(&http.headers))?;
             map.serialize_entry("remote", &http.remote)?;
-            if let Some(raw) = &http.raw {
-                // Formats other than JSON are checked to be text.
-                map.serialize_entry("raw", &String::from_utf8_lossy(raw))?;
+            if let Some(raw_at) = &http.raw_at {
+                map.serialize_entry("raw_at", raw_at)?;
             }
         }
         if !call.data_format.is_empty() {

@@ -118,13 +118,13 @@ impl WorkerSpec {
 pub(crate) struct Interpreter {
     /// Its path, or the name that nothing could be found out about.
     pub(crate) path: String,
-    /// Which packages fit it, such as `cpython-311 linux-x86_64`; empty if it can't be run.
+    /// Which packages fit it, such as `cpython-311 linux-x86_64`; empty if it can't be run, or is older than 3.9.
     pub(crate) tag: String,
 }
 
-/// Asks an interpreter who it is.
-const WHO: &str =
-    "import sys, sysconfig; print(sys.executable); print(sys.implementation.cache_tag, sysconfig.get_platform())";
+/// Asks an interpreter who it is. One that is too old is as good as none.
+const WHO: &str = "import sys, sysconfig; sys.version_info < (3, 9) and sys.exit(1); \
+    print(sys.executable); print(sys.implementation.cache_tag, sysconfig.get_platform())";
 
 /// The interpreter behind a name, as it calls itself. Version managers put slow scripts in front of interpreters, which would
 /// be run with every worker; what can't be found out stays as it is, and fails when a worker is started.

@@ -94,6 +94,14 @@ impl Deploy {
     fn requests(&self) -> anyhow::Result<Vec<DeployRequest>> {
         let mut files = Vec::new();
         for path in &self.paths {
+            if is_packed(path) {
+                let what = format!("{} is packed, and nothing would unpack it", path.display());
+                fail!(
+                    InvalidInput,
+                    what,
+                    "deploy what is in it, or, alone, the .tar that `tenon deployment export` wrote"
+                );
+            }
             let root = self.root(path);
             collect(path, &root, &mut files)?;
         }
@@ -168,6 +176,15 @@ fn named_as(group: &str, mut files: Vec<DeploymentFile>) -> Vec<DeploymentFile> 
         group.clone_into(&mut file.path);
     }
     files
+}
+
+/// Whether a file is an archive, but not one of ours: as a file of a deployment it would be of no use.
+fn is_packed(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    path.is_file()
+        && [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 fn is_archive(path: &Path) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -88,8 +88,14 @@ fn append(archive: &mut tar::Builder<File>, name: &str, content: &[u8]) -> std::
 
 /// The worker group and the files of an archive, each as its hash says.
 pub(super) fn read(path: &Path) -> anyhow::Result<(String, Vec<DeploymentFile>)> {
-    let mut contents = contents(path).with_context(|| format!("can't read {}", path.display()))?;
     let wrong = |why: &str| format!("{} is no archive of a deployment: {why}", path.display());
+    let mut contents = match contents(path) {
+        Ok(contents) => contents,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(error).with_context(|| format!("can't read {}", path.display()));
+        }
+        Err(_) => fail!(InvalidInput, wrong("it is no tar file, or not a whole one"), ""),
+    };
     let Some(manifest) = contents.remove(MANIFEST) else {
         fail!(InvalidInput, wrong("it has no manifest.json"), "");
     };

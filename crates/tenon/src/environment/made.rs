@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::layout::Layout;
+use super::secrets;
 
 /// What was made so far; taken away again unless it is kept.
 pub(super) struct Made {
@@ -54,11 +55,11 @@ impl Made {
         Ok(())
     }
 
-    /// Writes a file below the environment's directory.
+    /// Writes a file below the environment's directory, for its owner only: users of workers may enter that.
     pub(super) fn file(&mut self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.root.join(name);
         self.paths.push(path.clone());
-        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))
+        secrets::write_private(&path, text)
     }
 
     /// All of it stays.

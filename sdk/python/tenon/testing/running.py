@@ -14,7 +14,8 @@ from ..entry import Entry
 from ..errors import ServiceMissing, StatusError
 from ..host import Convert, HostReturn
 from ..leader import Runtime
-from ..loading import Loader, default_name
+from ..loading import Loader
+from ..names import default_name
 from ..replies import PROBLEM, error_reply
 from ..server_info import Server
 from ..streams import InputStream, async_pieces_of, close, close_async, parts_of, pieces_of

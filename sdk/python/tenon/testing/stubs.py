@@ -170,6 +170,8 @@ class SqlStub(_Stub[SqlCall]):
         if operation == "execute":
             found = _executed(found)
         elif operation == "one" and isinstance(found, list):
+            if len(found) > 1:
+                return failed(self.name, ValueError(f"'one' expects at most one row, but the query gave {len(found)}"))
             found = found[0] if found else None
         elif operation == "all" and not isinstance(found, list):
             found = [] if found is None else [found]

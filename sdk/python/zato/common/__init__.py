@@ -2,16 +2,14 @@
 
 from typing import Any
 
-_IN_API = ("CHANNEL", "DATA_FORMAT", "SCHEDULER", "URL_TYPE", "CACHE", "PUBSUB", "HTTP_SOAP", "SEC_DEF_TYPE", "SMTPMessage", "ZATO_OK")
-
 
 def __getattr__(name: str) -> Any:
-    if name in _IN_API:
-        from zato.common import api
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from importlib import import_module
 
-        return getattr(api, name)
-    from zato.common import exception
-
-    if name in exception.__all__:
-        return getattr(exception, name)
+    for module in ("zato.common.exception", "zato.common.api"):
+        found = getattr(import_module(module), name, None)
+        if found is not None:
+            return found
     raise AttributeError(f"module 'zato.common' has no attribute '{name}'")

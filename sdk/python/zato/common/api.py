@@ -7,6 +7,8 @@ ZATO_ERROR = "ZATO_ERROR"
 ZATO_NONE = "ZATO_NONE"
 ZATO_NOT_GIVEN = "ZATO_NOT_GIVEN"
 NO_DEFAULT_VALUE = "NO_DEFAULT_VALUE"
+TRACE1 = 6
+"""A level of log lines below DEBUG."""
 NotGiven: Any = type("NotGiven", (), {"__repr__": lambda self: "<NotGiven>", "__bool__": lambda self: False})()
 
 
@@ -107,6 +109,48 @@ class HTTP_SOAP:
         """What matches every method."""
 
         ANY_INTERNAL = "hap"
+
+
+class PARAMS_PRIORITY:
+    """Whether parameters of the channel or elements of the message win."""
+
+    CHANNEL_PARAMS_OVER_MSG = "channel-params-over-msg"
+    MSG_OVER_CHANNEL_PARAMS = "msg-over-channel-params"
+    DEFAULT = CHANNEL_PARAMS_OVER_MSG
+
+
+class URL_PARAMS_PRIORITY:
+    """Whether parameters of the query string or of the path win."""
+
+    QS_OVER_PATH = "qs-over-path"
+    PATH_OVER_QS = "path-over-qs"
+    DEFAULT = QS_OVER_PATH
+
+
+class SIMPLE_IO:
+    """Words of inputs and outputs."""
+
+    class FORMAT:
+        """Data formats."""
+
+        JSON = "json"
+        XML = "xml"
+        CSV = "csv"
+        FORM_DATA = POST = "form"
+
+
+class EMAIL:
+    """Words of mail."""
+
+    class SMTP:
+        """How a connection to a server of mail is encrypted."""
+
+        class MODE:
+            """The ways there are."""
+
+            PLAIN = "plain"
+            SSL = "ssl"
+            STARTTLS = "starttls"
 
 
 class HTTP_METHOD:

@@ -1,8 +1,11 @@
 """Exceptions, as existing service files import them."""
 
+from typing import Any
+
 from tenon.errors import (
     BadRequest,
     Conflict,
+    ConnectionException,
     Forbidden,
     InternalServerError,
     InvocationFailed,
@@ -18,13 +21,29 @@ from tenon.errors import (
 )
 from tenon.errors import HostTimeout as TimeoutException
 
-ZatoException = ClientSecurityException = ConnectionException = Inactive = ProcessingException = TenonError
+ZatoException = TenonError
 HTTPException = StatusAwareException = Reportable = ClientHTTPError = StatusError
 ParsingException = ValidationException = BadRequest
 URLNotFound = NotFound
 BackendInvocationError = OutgoingError
 ServiceMissingException = ServiceMissing
 RuntimeInvocationError = InvocationFailed
+
+
+class ClientSecurityException(ZatoException):
+    """A client is not who it says, or may not do what it asks for."""
+
+
+class ProcessingException(ZatoException):
+    """Something could not be worked out."""
+
+
+class Inactive(ZatoException):
+    """What was asked for is switched off."""
+
+    def __init__(self, name: Any) -> None:
+        super().__init__(None, f"`{name}` is inactive")
+
 
 BAD_REQUEST = 400
 UNAUTHORIZED = 401

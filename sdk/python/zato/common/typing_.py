@@ -1,8 +1,11 @@
 """Short names of types, as existing service files import them."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, FrozenInstanceError, InitVar, asdict, astuple, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from io import BytesIO, StringIO
+from pathlib import Path
+from types import ModuleType
 from typing import (
     IO,
     Any,
@@ -36,6 +39,14 @@ any_ = Any
 binaryio_ = BinaryIO
 bytesio_ = BytesIO
 callable_ = Callable[..., Any]
+module_ = ModuleType
+path_ = Path
+pathlist = List[Path]
+model = Type[Any]
+modelnone = Optional[Type[Any]]
+str_ = str
+typealias_ = Any
+decimal_ = Decimal
 cast_ = cast
 classvar = ClassVar
 class_ = type_ = Type
@@ -73,6 +84,7 @@ anyset = Set[Any]
 anytuple = Tuple[Any, ...]
 anydictnone = Optional[Dict[Any, Any]]
 anylistnone = Optional[List[Any]]
+listtuple = Tuple[List[Any], List[Any]]
 anynone = Optional[Any]
 booldict = Dict[str, bool]
 boolnone = Optional[bool]
@@ -85,11 +97,14 @@ dictlist = List[Dict[str, Any]]
 dictorlist = Union[Dict[str, Any], List[Any]]
 dictnone = Optional[Dict[str, Any]]
 dtnone = datetimez = Optional[datetime]
-decnone = Optional[Any]
+decnone = decimalnone = Optional[Decimal]
 floatnone = Optional[float]
 floatlist = List[float]
 intanydict = Dict[int, Any]
 intdict = Dict[int, int]
+intdictdict = Dict[int, Dict[str, Any]]
+intlistempty = List[Optional[int]]
+intlistdict = Dict[int, List[Any]]
 intlist = List[int]
 intlistnone = Optional[List[int]]
 intnone = Optional[int]
@@ -119,6 +134,7 @@ strdictnone = Optional[Dict[str, Any]]
 strdictlist = List[Dict[str, Any]]
 strintdict = Dict[str, int]
 strlist = List[str]
+strlistempty = List[Optional[str]]
 strlistdict = Dict[str, List[str]]
 strordict = Union[str, Dict[str, Any]]
 strordictnone = Optional[Union[str, Dict[str, Any]]]
@@ -130,10 +146,23 @@ strset = Set[str]
 strstrdict = Dict[str, str]
 strsetdict = Dict[str, Set[str]]
 textionone = Optional[TextIO]
-tuplist = List[Tuple[Any, ...]]
+tuplist = Union[List[Any], Tuple[Any, ...]]
 tupnone = tuplenone = Optional[Tuple[Any, ...]]
 strtuplelist = List[Tuple[str, ...]]
 strtuple = Tuple[str, ...]
+
+
+def instance_from_dict(class_: Any, data: Dict[str, Any]) -> Any:
+    """An instance of a class with the values of a dict as its attributes."""
+    instance = class_()
+    for name, value in data.items():
+        setattr(instance, name, value)
+    return instance
+
+
+def is_union(elem: Any) -> bool:
+    """Whether a type is one of several."""
+    return getattr(elem, "__origin__", None) is Union
 
 
 def list_field() -> Any:

@@ -11,7 +11,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::header::{AGE, ETAG};
+use http::header::{AGE, ETAG, VARY};
 use http::{HeaderName, HeaderValue, Method};
 use tenon_connectors::ResponseCache;
 use tokio::sync::watch;
@@ -124,7 +124,7 @@ impl AnswerCache {
         let Some(running) = running.take() else {
             return tagged(reply, policy, visit, "miss");
         };
-        let Some(answer) = KeptAnswer::of(&reply).filter(KeptAnswer::may_be_shared) else {
+        let Some(answer) = shareable(&reply, policy) else {
             running.end(None);
             return reply;
         };
@@ -175,8 +175,19 @@ impl AnswerCache {
     }
 }
 
-/// An answer with a strong tag: the one that its service gave, or one made of its bytes.
+/// A copy of an answer, if others may have it.
+fn shareable(reply: &Reply, policy: &ResponseCache) -> Option<KeptAnswer> {
+    KeptAnswer::of(reply).filter(|answer| answer.may_be_shared(&policy.vary_by_headers))
+}
+
+/// An answer with a strong tag, the one that its service gave or one made of its bytes; and with what it depends on, for the
+/// caches between here and the caller.
 fn with_tag(mut answer: KeptAnswer, policy: &ResponseCache) -> KeptAnswer {
+    if let Ok(names) = HeaderValue::try_from(policy.vary_by_headers.join(", "))
+        && !names.is_empty()
+    {
+        answer.headers.insert(VARY, names);
+    }
     if policy.etag
         && !answer.headers.contains_key(ETAG)
         && let Some(tag) = conditional::tag_of(&answer)
@@ -201,7 +212,7 @@ fn given(shared: &Shared, policy: &ResponseCache, visit: &Visit, how: &'static s
 
 /// An answer that is not kept.
 fn tagged(reply: Reply, policy: &ResponseCache, visit: &Visit, how: &'static str) -> Reply {
-    let Some(answer) = KeptAnswer::of(&reply).filter(KeptAnswer::may_be_shared) else {
+    let Some(answer) = shareable(&reply, policy) else {
         return reply;
     };
     let mut reply = with_tag(answer, policy).to_reply();

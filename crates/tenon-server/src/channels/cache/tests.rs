@@ -111,6 +111,41 @@ async fn the_same_requests_at_once_are_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_answer_depends_on_is_told_and_has_to_be_known() {
+    let cache = AnswerCache::new(10_000);
+    let policy = ResponseCache {
+        vary_by_headers: vec!["accept-language".to_owned(), "x-tenant".to_owned()],
+        ..policy()
+    };
+    for (key, own, kept) in [
+        (1, None, true),
+        (2, Some("X-Tenant"), true),
+        (3, Some("X-Tenant, X-Other"), false),
+        (4, Some("*"), false),
+    ] {
+        let mut last = None;
+        for _ in 0..2 {
+            let run = async || {
+                let mut reply = Response::new(ReplyBody::from("answer"));
+                reply
+                    .headers_mut()
+                    .extend(own.map(|own| (VARY, HeaderValue::from_static(own))));
+                reply
+            };
+            last = Some(cache.serve([key; 32], &policy, &visit(None), Some(1), run).await);
+        }
+        let headers = last.unwrap().headers().clone();
+        assert_eq!(headers.get(&X_CACHE).is_some_and(|how| how == "hit"), kept, "{own:?}");
+        let told = if kept { Some("accept-language, x-tenant") } else { own };
+        assert_eq!(headers.get(VARY).map(|value| value.to_str().unwrap()), told);
+    }
+    let run = async || panic!("it is kept");
+    let again = cache.serve([1; 32], &policy, &visit(Some("*")), Some(1), run).await;
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(again.headers()[VARY], "accept-language, x-tenant");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_for_others_is_not_kept() {
     let (cache, policy) = (AnswerCache::new(10_000), policy());
     for (status, control, body, kept) in [

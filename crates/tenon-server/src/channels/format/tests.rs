@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tenon_connectors::CsvFormat;
 
 use super::*;
 
@@ -27,7 +26,7 @@ fn wrong(format: DataFormat, body: &[u8]) -> (String, String) {
 }
 
 fn written(format: DataFormat, value: &Value) -> Option<String> {
-    let written = write(&route(format), value.to_string().as_bytes());
+    let written = write(format, CsvFormat::default(), value.to_string().as_bytes());
     written.map(|(bytes, _)| String::from_utf8(bytes.to_vec()).unwrap())
 }
 
@@ -120,6 +119,12 @@ fn csv_rows_are_objects_by_the_first_line() {
     assert_eq!(wrong(DataFormat::Csv, b"a,a\n1,2\n").0, "line 1");
     assert_eq!(wrong(DataFormat::Csv, b"a,\n1,2\n").0, "line 1");
     assert_eq!(wrong(DataFormat::Csv, b"a\n\xff\n").0, "line 2, column 1");
+    assert_eq!(wrong(DataFormat::Csv, b"a,b\n\"1\n\",2\n3,\"4\n5,6\n").0, "line 4");
+    assert_eq!(wrong(DataFormat::Csv, b"a,b\r\r\n\n\"1\"x,2").0, "line 4");
+    assert_eq!(
+        value(DataFormat::Csv, "a,b\r1,x\"y\r\"\",\"\"\"\""),
+        json!([{"a": "1", "b": "x\"y"}, {"a": "", "b": "\""}])
+    );
     let rows = json!([{"a": 1, "b": "x,y"}, {"b": null, "c": [1]}]);
     assert_eq!(
         written(DataFormat::Csv, &rows).as_deref(),
@@ -127,6 +132,8 @@ fn csv_rows_are_objects_by_the_first_line() {
     );
     assert_eq!(written(DataFormat::Csv, &json!([["a", 1]])).as_deref(), Some("a,1\r\n"));
     assert_eq!(written(DataFormat::Csv, &json!("text")), None);
+    let no_table: Vec<Value> = (0..5_000).map(|number| json!({ format!("n{number}"): 1 })).collect();
+    assert_eq!(written(DataFormat::Csv, &json!(no_table)), None);
 }
 
 #[test]
@@ -195,7 +202,7 @@ proptest! {
                 match read(&route(format), Bytes::copy_from_slice(body), 8) {
                     Ok(read) if read.is_json => {
                         let value: Value = serde_json::from_slice(&read.bytes).unwrap();
-                        let _ = write(&route(format), &read.bytes);
+                        let _ = write(format, CsvFormat::default(), &read.bytes);
                         prop_assert!(format == DataFormat::Json || value.is_object() || value.is_array());
                     }
                     Ok(_) => {}
@@ -204,4 +211,41 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn xml_that_is_not_well_formed_is_refused() {
+    for (bad, field) in [
+        (b"<a>\0</a>".as_slice(), "line 1, column 4"),
+        (b"<a>\n\x01</a>", "line 2, column 1"),
+        (b"<a>&#1;</a>", "/a"),
+        (b"<1a/>", "/"),
+        (b"<a><b-&/></a>", "/a"),
+        (b"<a>]]></a>", "/a"),
+        (b"<a b='<'/>", "/"),
+        (b"<a b='&#2;'/>", "/"),
+        (b"<a 1='2'/>", "/"),
+        (b"<a><b c='1' c='2'/></a>", "/a"),
+        (b"<a><!-- -- --></a>", "line 1, column 15"),
+    ] {
+        assert_eq!(wrong(DataFormat::Xml, bad).0, field, "{}", String::from_utf8_lossy(bad));
+    }
+    assert_eq!(
+        value(DataFormat::Xml, "<\u{915}\u{94d}\u{937}-1.b \u{e9}='\u{7f}'/>"),
+        json!({"\u{915}\u{94d}\u{937}-1.b": {"@\u{e9}": "\u{7f}"}})
+    );
+}
+
+/// What is compared with all before it, or repeated for all after it, must not make a small body a long job or a large one.
+#[test]
+fn bodies_cost_what_they_weigh() {
+    let many = |each: &dyn Fn(usize) -> String, between: &str| (0..50_000).map(each).collect::<Vec<_>>().join(between);
+    let attributes = format!("<a {}/>", many(&|number| format!("n{number}=''"), " "));
+    assert_eq!(value(DataFormat::Xml, &attributes)["a"]["@n49999"], "");
+    let columns = many(&|number| format!("n{number}"), ",");
+    assert_eq!(value(DataFormat::Csv, &columns), json!([]));
+
+    let rows = format!("{}\n{}", "n".repeat(1 << 20), "1\n".repeat(100_000));
+    let problem = read(&route(DataFormat::Csv), Bytes::from(rows), 20).unwrap_err();
+    assert_eq!(problem.status, 413);
 }

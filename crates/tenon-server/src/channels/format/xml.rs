@@ -10,13 +10,21 @@ use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use serde_json::{Map, Value};
 
+use super::xml_write::is_name;
 use super::{Wrong, place_of, utf8};
 
 /// Reads a document. `depth_max`: how deep its elements may be nested.
 pub(super) fn read(body: &[u8], depth_max: usize) -> Result<Value, Wrong> {
     let text = utf8(body)?;
+    if let Some((at, _)) = text.char_indices().find(|(_, character)| !is_character(*character)) {
+        return Err(Wrong::new(
+            place_of(text.as_bytes(), at),
+            "a character that XML has not",
+        ));
+    }
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
+    reader.config_mut().check_comments = true;
     let mut document = Document {
         depth_max,
         open: Vec::new(),
@@ -61,7 +69,13 @@ impl Document {
                 self.close();
                 Ok(())
             }
-            Event::Text(text) => self.text(&text.decode().map_err(|error| error.to_string())?),
+            Event::Text(text) => {
+                let text = text.decode().map_err(|error| error.to_string())?;
+                if text.contains("]]>") {
+                    return Err("']]>' ends no CDATA here".to_owned());
+                }
+                self.text(&text)
+            }
             Event::CData(text) => self.text(&text.decode().map_err(|error| error.to_string())?),
             Event::GeneralRef(reference) => {
                 let resolved = resolve(reference)?;
@@ -83,15 +97,13 @@ impl Document {
         if self.open.len() >= self.depth_max {
             return Err(format!("elements are nested more than {} deep", self.depth_max));
         }
-        let mut children = Map::new();
-        for attribute in start.attributes() {
-            let attribute = attribute.map_err(|error: AttrError| error.to_string())?;
-            let name = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
-            let value = attribute.unescape_value().map_err(|error| error.to_string())?;
-            children.insert(format!("@{name}"), Value::String(value.into_owned()));
+        let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
+        if !is_name(&name) {
+            return Err(format!("'{}' is no name of an element", shortened(&name)));
         }
+        let children = attributes(start).map_err(|message| format!("{message}, of '{}'", shortened(&name)))?;
         self.open.push(Element {
-            name: String::from_utf8_lossy(start.name().as_ref()).into_owned(),
+            name,
             children,
             text: String::new(),
         });
@@ -142,6 +154,45 @@ impl Document {
     }
 }
 
+/// An element's attributes. That each is there once is seen from the map: the reader would compare each with all others.
+fn attributes(start: &BytesStart<'_>) -> Result<Map<String, Value>, String> {
+    let mut found = Map::new();
+    for attribute in start.attributes().with_checks(false) {
+        let attribute = attribute.map_err(|error: AttrError| error.to_string())?;
+        let name = String::from_utf8_lossy(attribute.key.as_ref());
+        if !is_name(&name) {
+            return Err(format!("'{}' is no name of an attribute", shortened(&name)));
+        }
+        if attribute.value.contains(&b'<') {
+            return Err(format!("'<' within the attribute '{}'", shortened(&name)));
+        }
+        let value = attribute.unescape_value().map_err(|error| error.to_string())?;
+        if !value.chars().all(is_character) {
+            return Err(format!(
+                "a character that XML has not, in the attribute '{}'",
+                shortened(&name)
+            ));
+        }
+        if found
+            .insert(format!("@{name}"), Value::String(value.into_owned()))
+            .is_some()
+        {
+            return Err(format!("the attribute '{}' is there twice", shortened(&name)));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether XML has a character: all but controls, and two that are none.
+pub(super) fn is_character(character: char) -> bool {
+    !matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A name as it is told: its beginning.
+fn shortened(name: &str) -> &str {
+    &name[..name.floor_char_boundary(60)]
+}
+
 impl Element {
     fn into_value(self) -> (String, Value) {
         let text = self.text.trim();
@@ -162,12 +213,16 @@ impl Element {
 /// What a reference stands for: a character by its number, or one of the five names that XML has by itself.
 fn resolve(reference: &BytesRef<'_>) -> Result<String, String> {
     if let Some(character) = reference.resolve_char_ref().map_err(|error| error.to_string())? {
-        return Ok(character.to_string());
+        return if is_character(character) {
+            Ok(character.to_string())
+        } else {
+            Err(format!("the character {:#x} is none of XML", u32::from(character)))
+        };
     }
     let name = reference.decode().map_err(|error| error.to_string())?;
     quick_xml::escape::resolve_xml_entity(&name)
         .map(str::to_owned)
-        .ok_or_else(|| format!("the entity '{name}' is not known"))
+        .ok_or_else(|| format!("the entity '{}' is not known", shortened(&name)))
 }
 
 fn is_utf8(encoding: &[u8]) -> bool {

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use quick_xml::escape::escape;
 use serde_json::Value;
 
+use super::xml::is_character;
+
 /// The element around values that have none by themselves.
 const ROOT: &str = "response";
 /// The elements of a list that has no name.
@@ -86,12 +88,21 @@ fn plain(value: &Value) -> Option<String> {
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Array(_) | Value::Object(_) => return None,
     };
-    let fits = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\u{7f}'..='\u{9f}');
-    text.chars().all(fits).then_some(text)
+    text.chars().all(is_character).then_some(text)
 }
 
-fn is_name(name: &str) -> bool {
-    let begins = |c: char| c.is_alphabetic() || matches!(c, '_' | ':');
-    let goes_on = |c: char| begins(c) || c.is_numeric() || matches!(c, '-' | '.');
-    name.starts_with(begins) && name.chars().all(goes_on)
+/// Whether a text is a name of XML 1.0.
+pub(super) fn is_name(name: &str) -> bool {
+    let goes_on = |c: char| {
+        begins_name(c)
+            || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}' | '\u{2040}')
+    };
+    name.starts_with(begins_name) && name.chars().all(goes_on)
+}
+
+fn begins_name(c: char) -> bool {
+    matches!(c, 'a'..='z' | 'A'..='Z' | '_' | ':' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+        | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}' | '\u{200d}' | '\u{2070}'..='\u{218f}'
+        | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}'
+        | '\u{10000}'..='\u{effff}')
 }

@@ -11,6 +11,9 @@ use crate::channels::Route;
 use crate::security::Scheme;
 use crate::snapshot::Snapshot;
 
+/// How the shape of a pattern ends whose last parameter takes the rest of the path.
+const REST: &str = "{*}";
+
 /// The OpenAPI 3.1 document of the channels of a snapshot.
 pub(super) fn document(snapshot: &Snapshot, services: &[Described], settings: &OpenApiSettings) -> Value {
     let routes = snapshot.router.iter().filter(|route| route.http.include_in_openapi);
@@ -30,15 +33,19 @@ pub(super) fn assemble(routes: &[(&Route, Vec<Scheme>)], services: &[Described],
     parts.add("ZatoError", schemas::zato_error());
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut schemes: BTreeSet<Scheme> = BTreeSet::new();
-    // Patterns that take the same paths are one path of the document, whatever their parameters are called.
+    // Patterns that differ only in what their parameters are called, or in whether the last one takes the rest of the path,
+    // are one path of the document.
     let mut names: HashMap<String, (String, Vec<String>)> = HashMap::new();
-    let mut sorted: Vec<&(&Route, Vec<Scheme>)> = routes.iter().collect();
-    sorted.sort_by_key(|(route, _)| (route.http.path.as_str(), route.channel()));
+    let mut claimed: HashMap<String, Vec<String>> = HashMap::new();
+    let mut sorted: Vec<(bool, &(&Route, Vec<Scheme>))> = routes
+        .iter()
+        .map(|described| (described.0.http.path.shape().ends_with(REST), described))
+        .collect();
+    sorted.sort_by_key(|(takes_rest, (route, _))| (*takes_rest, route.http.path.as_str(), route.channel()));
     let mut ids = operation_ids();
-    for (route, ways) in sorted {
-        let (path, params) = names
-            .entry(route.http.path.shape())
-            .or_insert_with(|| path_of(&route.http.path));
+    for (takes_rest, (route, ways)) in sorted {
+        let shape = route.http.path.shape().replace(REST, "{}");
+        let (path, params) = names.entry(shape.clone()).or_insert_with(|| path_of(&route.http.path));
         schemes.extend(ways.iter().cloned());
         let operation = Operation {
             route,
@@ -47,7 +54,14 @@ pub(super) fn assemble(routes: &[(&Route, Vec<Scheme>)], services: &[Described],
             schemes: ways,
         };
         let methods = paths.entry(path.clone()).or_default();
-        operation.add_to(methods, &mut parts, &mut ids);
+        // What a whole parameter takes does not come to the channel that takes the rest.
+        let claimed = if takes_rest {
+            let claimed = claimed.entry(shape);
+            claimed.or_insert_with(|| methods.keys().cloned().collect()).as_slice()
+        } else {
+            &[]
+        };
+        operation.add_to(methods, claimed, &mut parts, &mut ids);
     }
     let security: Map<String, Value> = schemes.iter().map(|scheme| (scheme.name(), scheme.to_json())).collect();
     let paths = json!(paths);

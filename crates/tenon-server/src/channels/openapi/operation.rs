@@ -41,11 +41,20 @@ pub(super) struct Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Adds an operation for each method that the channel takes. One that is there already has the same path and method and
+    /// Adds an operation for each method that the channel takes, but for those `claimed`. One that is there already has the same path and method and
     /// differs in what it answers with: its answers are told together.
-    pub(super) fn add_to(&self, methods: &mut Map<String, Value>, parts: &mut Schemas, ids: &mut OperationIds) {
+    pub(super) fn add_to(
+        &self,
+        methods: &mut Map<String, Value>,
+        claimed: &[String],
+        parts: &mut Schemas,
+        ids: &mut OperationIds,
+    ) {
         for method in self.methods() {
             let name = method.as_str().to_ascii_lowercase();
+            if claimed.contains(&name) {
+                continue;
+            }
             let made = self.describe(&method, parts, ids);
             match methods.get_mut(&name) {
                 None => drop(methods.insert(name, made)),

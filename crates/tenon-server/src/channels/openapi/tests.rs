@@ -209,6 +209,24 @@ fn channels_of_services_that_say_nothing_take_anything() {
     assert_eq!(operations.keys().collect::<Vec<_>>(), ["put", "delete"]);
 }
 
+/// OpenAPI has no two paths that differ in the name of a parameter only, and no parameter that takes slashes.
+#[test]
+fn a_channel_for_the_rest_of_a_path_is_told_with_the_one_for_a_segment() {
+    let document = made(
+        &[
+            (route("all", None, "/users/{all*}", "none"), Vec::new()),
+            (route("one", Some(http::Method::GET), "/users/{id}", "none"), Vec::new()),
+        ],
+        &[],
+    );
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.keys().collect::<Vec<_>>(), ["/users/{id}"]);
+    let path = &paths["/users/{id}"];
+    assert_eq!(path["get"]["operationId"], "one");
+    assert_eq!(path["post"]["operationId"], "all.post");
+    assert_eq!(path["post"]["parameters"][0]["name"], "id");
+}
+
 #[test]
 fn operations_are_grouped_by_the_first_segment_of_their_path() {
     let paths = ["/users/{id}", "/users", "/{any}"];

@@ -218,6 +218,7 @@ struct Jwk {
     alg: Option<String>,
     #[serde(rename = "use")]
     purpose: Option<String>,
+    key_ops: Option<Vec<String>>,
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -239,6 +240,10 @@ pub(super) fn read_key_set(bytes: &[u8]) -> Result<Vec<NamedKey>, String> {
 fn read_jwk(value: serde_json::Value) -> Option<NamedKey> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     if jwk.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
+        return None;
+    }
+    let verifies = |operations: &Vec<String>| operations.iter().any(|operation| operation == "verify");
+    if !jwk.key_ops.as_ref().is_none_or(verifies) {
         return None;
     }
     let decoded = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?.trim_end_matches('=')).ok();

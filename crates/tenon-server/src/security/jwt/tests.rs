@@ -526,6 +526,13 @@ fn a_key_set_of_nothing_usable_is_an_error() {
     ] {
         assert!(super::keys::read_key_set(wrong.as_bytes()).is_err(), "{wrong}");
     }
-    let encryption = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "enc", "x": URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, b"")) }] });
-    assert!(super::keys::read_key_set(encryption.to_string().as_bytes()).is_err());
+    let with = |name: &str, value: Value| {
+        let x = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, b""));
+        let mut key = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+        key[name] = value;
+        super::keys::read_key_set(json!({ "keys": [key] }).to_string().as_bytes())
+    };
+    assert!(with("use", json!("enc")).is_err());
+    assert!(with("key_ops", json!(["sign", "encrypt"])).is_err());
+    assert!(with("use", json!("sig")).is_ok() && with("key_ops", json!(["verify"])).is_ok());
 }

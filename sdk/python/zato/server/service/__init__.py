@@ -36,9 +36,19 @@ from zato.common.pubsub import PubSubMessage
 if TYPE_CHECKING:
     from tenon import Model, RESTAdapter, dataclass, field
 
-SimpleIOElem = Elem
+SimpleIOElem = SIOElem = Elem
+NOT_GIVEN = "ZATO_NOT_GIVEN"
 
 _LATE = ("Model", "dataclass", "field", "RESTAdapter")
+_ELSEWHERE = {
+    **dict.fromkeys(("CACHE", "CHANNEL", "DATA_FORMAT", "NO_DEFAULT_VALUE", "PARAMS_PRIORITY", "PUBSUB", "SCHEDULER", "URL_TYPE"), "zato.common.api"),
+    **dict.fromkeys(("BadRequest", "Forbidden", "Inactive", "NotFound", "Reportable", "ZatoException"), "zato.common.exception"),
+    **dict.fromkeys(("bunchify", "unbunchify"), "zato.bunch"),
+    **dict.fromkeys(("dumps", "loads"), "zato.common.json_internal"),
+    **dict.fromkeys(("new_cid", "spawn_greenlet"), "zato.common.util.api"),
+    "ModelCtx": "zato.common.marshal_.api",
+}
+"""What service files import from here although it is at home elsewhere."""
 _NOT_HERE = (
     "BusinessCentralAdapter",
     "DataverseClient",
@@ -59,6 +69,10 @@ def __getattr__(name: str) -> Any:
         return getattr(tenon, name)
     if name in _NOT_HERE:
         raise AttributeError(f"there is no '{name}' in Tenon")
+    if name in _ELSEWHERE:
+        from importlib import import_module
+
+        return getattr(import_module(_ELSEWHERE[name]), name)
     raise AttributeError(f"module 'zato.server.service' has no attribute '{name}'")
 
 
