@@ -3,6 +3,7 @@
 from typing import Any, Dict, Optional
 
 from .bunch import Bunch
+from .invoking import unwrapped
 
 ASYNC = "invoke-async-callback"
 RETRY = "invoke-retry-callback"
@@ -13,11 +14,11 @@ ON_FINAL = "fanout-on-final"
 def adapted(channel: Any, told: Dict[str, Any]) -> Any:
     """The payload of a service that is told of something, by the type of its channel; of any other service the payload itself.
 
-    A callback of `invoke_async` gets the answer itself, or if there was none what is known of the failure. The others get
-    everything, with each fact under all the names that service files know it by.
+    A callback of `invoke_async` gets the answer itself, without what a nested SimpleIO wraps it in, or if there was none what is
+    known of the failure. The others get everything, with each fact under all the names that service files know it by.
     """
     if channel == ASYNC:
-        return told.get("data") if told.get("is_ok") else told
+        return unwrapped(told.get("data")) if told.get("is_ok") else told
     if channel in (RETRY, ON_TARGET):
         return _with_all_names(told)
     if channel == ON_FINAL and isinstance(told.get("data"), list):

@@ -300,6 +300,12 @@ class Request:
             is_form = not self._flags & FLAG_JSON and self.data_format in ("form", "post")
             self._payload = self._parse(wants_json=not is_form)
         payload = self._payload
+        if type(payload) is str and "method" not in self.metadata:
+            # Jobs and other services may give a structure as its text.
+            try:
+                return payloads.loads(payload)
+            except ValueError:
+                return payload
         if type(payload) is dict and len(payload) == 1 and XML_FORMAT in self._tail:
             # What is declared are the elements below the root.
             (below,) = payload.values()

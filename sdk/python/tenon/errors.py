@@ -179,8 +179,12 @@ class HostCallError(StatusError):
         return "something that the service needs is not available; the log says what, under this cid"
 
 
-class ServiceMissing(HostCallError):
-    """No service has this name."""
+class ServiceMissing(HostCallError, KeyError):
+    """No service has this name; a KeyError too, as service files may expect it."""
+
+    def __str__(self) -> str:
+        # A KeyError would put it in quotes.
+        return str(self.msg)
 
 
 class InvocationFailed(HostCallError):

@@ -174,21 +174,21 @@ class CallFacts:
 
     run_in_thread = spawn
 
-    def log_input(self, user_msg: str = "", level: str = "info") -> None:
-        """Writes the input to the log, without secrets."""
-        self._log("input", user_msg, level, self.request._entry.input, self.request.input)
+    def log_input(self, user_msg: str = "", level: Union[str, int] = "info", suppress_keys: Any = None) -> None:
+        """Writes the input to the log, without secrets; `suppress_keys=["request.payload"]` leaves it out."""
+        self._log("input", user_msg, level, self.request._entry.input, self.request.input, "request.payload" in (suppress_keys or ()))
 
-    def log_output(self, user_msg: str = "", level: str = "info") -> None:
-        """Writes the answer to the log, without secrets."""
-        self._log("output", user_msg, level, self.request._entry.output, self.response.payload)
+    def log_output(self, user_msg: str = "", level: Union[str, int] = "info", suppress_keys: Any = None) -> None:
+        """Writes the answer to the log, without secrets; `suppress_keys=["response.payload"]` leaves it out."""
+        self._log("output", user_msg, level, self.request._entry.output, self.response.payload, "response.payload" in (suppress_keys or ()))
 
-    def _log(self, what: str, user_msg: str, level: str, declared: Any, data: Any) -> None:
+    def _log(self, what: str, user_msg: str, level: Union[str, int], declared: Any, data: Any, is_suppressed: bool) -> None:
         from logging import getLevelName
 
         from .elements import secrets_of
 
-        shown = _without(secrets_of(declared), data.to_dict() if hasattr(data, "to_dict") else data)
-        number = getLevelName(str(level).upper())
+        shown = _MASK if is_suppressed else _without(secrets_of(declared), data.to_dict() if hasattr(data, "to_dict") else data)
+        number = level if isinstance(level, int) else getLevelName(level.upper())
         self.logger.log(number if isinstance(number, int) else 20, "%s%s of %s: %s", f"{user_msg} " if user_msg else "", what, self.name, shown)
 
 

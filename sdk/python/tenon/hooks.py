@@ -25,7 +25,7 @@ class Hooks:
     """A JSON Schema that the payload has to fit: the name of a file that lies beside the service's, or a dict."""
 
     def accept(self) -> Any:
-        """Whether the call is taken at all: if it gives False, the handler is not run and the answer is empty."""
+        """Whether the call is taken at all: if it gives False, the handler is not run and the answer is empty, with status 400 over HTTP."""
         return True
 
     def before_handle(self) -> Any:
@@ -106,6 +106,8 @@ def _steps(instance: Any, handler: Hook, hooks: Dict[str, Hook], schema: Any) ->
     instance.invocation_time = utc_now()
     accept = hooks.get("accept")
     if accept is not None and (yield accept(instance)) is False:
+        if instance.response.status_code == 200 and "method" in instance.request.metadata:
+            instance.response.status_code = 400
         return None
     try:
         yield from _logged(instance, hooks, _BEFORE)

@@ -68,8 +68,8 @@ def invoke_with(request: Any, tail: Dict[str, Any], payload: Any, options: Dict[
             if options.get("raise_timeout", True):
                 raise
             return None
-        if options.get("skip_response_elem") and isinstance(result, dict) and len(result) == 1:
-            result = next(iter(result.values()))
+        if options.get("skip_response_elem"):
+            result = unwrapped(result)
         if options.get("as_bunch"):
             return bunchify(result)
         try:
@@ -135,7 +135,17 @@ def payload_of(payload: Any, kwargs: Dict[str, Any]) -> Any:
         return kwargs
     if isinstance(payload, dict):
         return {**payload, **kwargs}
-    raise TypeError(f"a payload can't be given together with the named arguments {', '.join(kwargs)}")
+    # Named arguments beside another payload have no place in it.
+    return payload
+
+
+def unwrapped(answer: Any) -> Any:
+    """What is within the element that the output of a nested SimpleIO is wrapped in; any other answer itself."""
+    if isinstance(answer, dict):
+        names = [name for name in answer if name != "_meta"]
+        if len(names) == 1 and (names[0] == "response" or names[0].startswith("zato")):
+            return answer[names[0]]
+    return answer
 
 
 def read_payload(payload: Any, data_format: Any) -> Any:

@@ -125,6 +125,16 @@ class Locks:
     def __init__(self, service: Any) -> None:
         self._service = service
 
-    def __call__(self, name: Optional[str] = None, ttl: float = TTL_SECONDS, block: float = BLOCK_SECONDS) -> Lock:
-        """A lock by its name, or that of the service; held for `ttl` seconds at most, waited for `block` seconds."""
-        return Lock(self._service.request, name or self._service.name, ttl, block)
+    def __call__(
+        self,
+        name: Optional[str] = None,
+        ttl: float = TTL_SECONDS,
+        block: float = BLOCK_SECONDS,
+        expires: Optional[float] = None,
+        timeout: Optional[float] = None,
+    ) -> Lock:
+        """A lock by its name, or that of the service; held for `ttl` seconds at most, waited for `block` seconds.
+
+        Older service files say `expires` and `timeout`.
+        """
+        return Lock(self._service.request, name or self._service.name, ttl if expires is None else expires, block if timeout is None else timeout)

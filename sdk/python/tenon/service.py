@@ -214,13 +214,13 @@ class Service(Hooks, CallFacts):
         """The same as `channel`."""
         return self.channel
 
-    def sleep(self, seconds: float = 1) -> Optional[Any]:
-        """Waits, until the call is cancelled at most; in an `async def` service it is awaited."""
+    def sleep(self, timeout: float = 1) -> Optional[Any]:
+        """Waits so many seconds, until the call is cancelled at most; in an `async def` service it is awaited."""
         if self.request._task is not None:
             import asyncio
 
-            return asyncio.sleep(seconds)
+            return asyncio.sleep(timeout)
         from .sleeping import sleep
 
-        sleep(self.request, seconds)
+        sleep(self.request, timeout)
         return None

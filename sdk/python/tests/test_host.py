@@ -167,7 +167,7 @@ class HostCalls(unittest.TestCase):
         self.assertEqual(self.asked[3], ({"op": "invoke", "service": "other"}, b"raw", False))
         self.assertEqual(self.got("self.invoke('other', serialize=True)"), '{"done":true}')
         self.assertEqual(self.got("self.invoke('other', as_bunch=True).done"), True)
-        self.assertEqual(self.got("self.invoke('other', '', skip_response_elem=True)"), True)
+        self.assertEqual(self.got("self.invoke('other', '', skip_response_elem=True)"), {"done": True})
         self.assertEqual(self.asked[-1][1:], (b"", False))
         self.platform.services["given"].answer(1)
         self.got("self.invoke_by_impl_name('api.Given')")

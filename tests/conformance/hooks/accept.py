@@ -5,7 +5,9 @@ class Accepts(Service):
     name = "conformance.hooks.accept"
 
     def accept(self):
-        return self.request.payload != "no"
+        if self.request.payload == "later":
+            self.response.status_code = 202
+        return self.request.payload not in ("no", "later")
 
     def handle(self):
         self.response.payload = "handled"

@@ -14,4 +14,8 @@ class Caller(Service):
             self.invoke("conformance.invoke.nothing")
         except ServiceMissing as error:
             missing = error.code
-        self.response.payload = {"itself": "itself" in itself, "missing": missing}
+        try:
+            self.invoke("conformance.invoke.nothing")
+        except KeyError as error:
+            text = str(error)
+        self.response.payload = {"itself": "itself" in itself, "missing": missing, "text": text}

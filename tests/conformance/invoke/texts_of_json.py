@@ -12,6 +12,7 @@ class Caller(Service):
         self.response.payload = {
             "read": self.invoke(TakesInput, text, data_format=DATA_FORMAT.JSON),
             "bytes": self.invoke(TakesInput.get_name(), text.encode(), data_format="json"),
+            "declared": self.invoke(TakesInput, text),
             "text": self.invoke("conformance.invoke.kind_of_payload", text),
             "no json": self.invoke("conformance.invoke.kind_of_payload", "plain", data_format="json"),
         }

@@ -368,10 +368,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Gives a call to the worker with the fewest; of equals to the one used last, whose caches are warm.
+    /// Gives a call to the worker with the fewest; of equals to the one used last, whose caches are warm. Calls of services that
+    /// overrun go where there are such already, and others elsewhere if possible: code that does not stop slows down its worker.
     fn begin(&self, class: Class, mut work: Box<Work>) -> Result<(), Box<Work>> {
         let settings = &self.shared.settings;
         let workers = self.workers.load();
+        let overruns = work.service.overruns();
         for _ in 0..workers.len() {
             let depth = work.call.depth;
             let best = workers
@@ -379,7 +381,8 @@ impl Inner {
                 .filter(|worker| worker.is_accepting() && worker.has_room(class, depth, settings))
                 .min_by_key(|worker| {
                     let suspect = worker.suspect.load(Ordering::Relaxed);
-                    (suspect, worker.load(), Reverse(worker.last_used()))
+                    let is_apart = worker.has_overrunning() == overruns;
+                    (suspect, !is_apart, worker.load(), Reverse(worker.last_used()))
                 });
             let Some(best) = best else {
                 return Err(work);

@@ -31,6 +31,8 @@ pub(crate) struct Running {
     pub(crate) started: Instant,
     pub(crate) class: Class,
     pub(crate) cancelled_at: Option<Instant>,
+    /// Whether it counts among the worker's calls of services that overrun.
+    pub(crate) overruns: bool,
     pub(crate) host_calls: u32,
     /// Its number among all calls of the server; none as long as it has not asked the platform for anything.
     pub(crate) call_id: Option<NonZeroU64>,
@@ -47,6 +49,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(work: Box<Work>, class: Class) -> Self {
         Self {
+            overruns: work.service.overruns(),
             work,
             started: Instant::now(),
             class,

@@ -10,6 +10,9 @@ use tenon_protocol::worker::WorkerService;
 /// A service whose calls take longer than this on average counts as slow.
 const SLOW_US: u32 = 20_000;
 
+/// After so many calls that ended a service that overran is trusted again.
+const TRUSTED_AFTER: u32 = 100;
+
 /// How calls of a service load a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -52,6 +55,8 @@ pub struct ServiceEntry {
     pub output: Option<Value>,
     mean_us: AtomicU32,
     completed: AtomicU64,
+    /// How many calls have to end until it does not count as overrunning any more.
+    distrust: AtomicU32,
     quarantine: OnceLock<String>,
 }
 
@@ -71,6 +76,7 @@ impl ServiceEntry {
             output: service.output.clone(),
             mean_us: AtomicU32::new(0),
             completed: AtomicU64::new(0),
+            distrust: AtomicU32::new(0),
             quarantine: OnceLock::new(),
         }
     }
@@ -106,11 +112,25 @@ impl ServiceEntry {
         let mean = self.mean_us.load(Ordering::Relaxed);
         let next = mean - mean / 8 + sample / 8;
         self.mean_us.store(next, Ordering::Relaxed);
+        let distrust = self.distrust.load(Ordering::Relaxed);
+        if distrust > 0 {
+            self.distrust.store(distrust - 1, Ordering::Relaxed);
+        }
     }
 
     /// Learns from a call that has not ended for a while.
     pub(crate) fn learn_slow(&self) {
         self.mean_us.fetch_max(SLOW_US * 2, Ordering::Relaxed);
+    }
+
+    /// Learns from a call that goes on although it was cancelled.
+    pub(crate) fn learn_overrun(&self) {
+        self.distrust.store(TRUSTED_AFTER, Ordering::Relaxed);
+    }
+
+    /// Whether calls of it went on although they were cancelled, and too few ended since.
+    pub(crate) fn overruns(&self) -> bool {
+        self.distrust.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -129,5 +149,18 @@ mod tests {
             entry.learn(Duration::from_micros(50));
         }
         assert_eq!(entry.class(), Class::Fast);
+    }
+
+    #[test]
+    fn a_service_that_overran_is_trusted_again_in_time() {
+        let service: WorkerService = serde_json::from_str(r#"{"name": "a"}"#).unwrap();
+        let entry = ServiceEntry::new(0, &service);
+        entry.learn_overrun();
+        for _ in 1..TRUSTED_AFTER {
+            entry.learn(Duration::from_micros(50));
+        }
+        assert!(entry.overruns());
+        entry.learn(Duration::from_micros(50));
+        assert!(!entry.overruns());
     }
 }

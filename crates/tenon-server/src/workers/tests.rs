@@ -421,6 +421,34 @@ async fn an_endless_loop_times_out_and_its_worker_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_do_not_stop_stay_with_one_worker_and_others_avoid_it() {
+    let bench = bench(|settings| settings.cancel_grace = DurationText::from_secs(60)).await;
+    let endless = || async {
+        let mut call = service_call("test.loop", &json!({}));
+        call.deadline = Instant::now() + Duration::from_millis(50);
+        assert!(matches!(bench.call(call).await, Err(ServiceError::Timeout)));
+    };
+    endless().await;
+    let known = bench.pool.service("test.loop").unwrap();
+    let started = Instant::now();
+    while !known.overruns() {
+        assert!(started.elapsed() < Duration::from_secs(20), "nobody noticed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..3 {
+        endless().await;
+    }
+    let mut workers = bench.pool.status();
+    workers.sort_by_key(|worker| worker.in_flight);
+    assert_eq!([workers[0].in_flight, workers[1].in_flight], [0, 4]);
+    for _ in 0..5 {
+        let echoed = bench.invoke("test.echo", json!({})).await.unwrap();
+        assert_eq!(echoed["pid"], workers[0].pid);
+    }
+    bench.pool.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_refuses_and_blocking_services_run_side_by_side() {
     let bench = bench(|settings| settings.queue_calls_max = 10).await;
     let service = bench.pool.service("test.sleep").unwrap().clone();

@@ -27,6 +27,9 @@ use crate::services::DeploymentPin;
 /// A call that runs this long without asking the platform for anything belongs to a slow service.
 const SLOW_AFTER: Duration = Duration::from_millis(100);
 
+/// A call that goes on for this long although it was cancelled belongs to a service that overruns.
+const OVERRUN_AFTER: Duration = Duration::from_millis(100);
+
 /// So many frames for calls that it does not have a worker may send.
 const STRAYS_MAX: u32 = 100;
 
@@ -93,6 +96,8 @@ pub(crate) struct Worker {
     running: [AtomicU32; 3],
     /// Calls that keep a thread, whether they wait or not.
     on_threads: AtomicU32,
+    /// Calls of services that overrun.
+    overrunning: AtomicU32,
     /// Calls that asked the platform for something.
     host_callers: AtomicU32,
     /// Frames that came for calls which the worker does not have.
@@ -152,6 +157,7 @@ impl Worker {
             slots: Mutex::default(),
             running: [const { AtomicU32::new(0) }; 3],
             on_threads: AtomicU32::new(0),
+            overrunning: AtomicU32::new(0),
             host_callers: AtomicU32::new(0),
             strays: AtomicU32::new(0),
             accepting: AtomicBool::new(true),
@@ -167,6 +173,11 @@ impl Worker {
     /// Calls that keep it busy.
     pub(crate) fn load(&self) -> u32 {
         self.running.iter().map(|running| running.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether it has calls of services that overrun.
+    pub(crate) fn has_overrunning(&self) -> bool {
+        self.overrunning.load(Ordering::Relaxed) > 0
     }
 
     /// When it was last given a call, as a number that grows.
@@ -222,7 +233,11 @@ impl Worker {
         if !work.can_repeat() {
             work.forget_request();
         }
-        let id = slots.insert(Running::new(work, class));
+        let running = Running::new(work, class);
+        if running.overruns {
+            self.overrunning.fetch_add(1, Ordering::Relaxed);
+        }
+        let id = slots.insert(running);
         let upload = stream.map(|stream| Upload::new(id, stream, &self.connection, shared));
         if let (Some((upload, _)), Some(running)) = (&upload, slots.get(id)) {
             running.upload = Some(upload.clone());
@@ -251,6 +266,9 @@ impl Worker {
         }
         if running.class != Class::Async {
             self.on_threads.fetch_sub(1, Ordering::SeqCst);
+        }
+        if running.overruns {
+            self.overrunning.fetch_sub(1, Ordering::Relaxed);
         }
         if must_drain {
             self.send_bare(Kind::Drain, 0, shared);
@@ -352,7 +370,13 @@ impl Worker {
         let mut slots = self.lock();
         for (id, running) in slots.iter_mut() {
             if let Some(at) = running.cancelled_at {
-                if now.duration_since(at) >= shared.settings.cancel_grace.0 {
+                let overrun = now.duration_since(at);
+                if !running.overruns && running.host_calls == 0 && overrun >= OVERRUN_AFTER {
+                    running.overruns = true;
+                    running.work.service.learn_overrun();
+                    self.overrunning.fetch_add(1, Ordering::Relaxed);
+                }
+                if overrun >= shared.settings.cancel_grace.0 {
                     swept.stuck.push(running.work.service.clone());
                 }
             } else if now >= running.work.call.deadline || !running.is_wanted() {

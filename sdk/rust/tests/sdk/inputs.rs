@@ -148,6 +148,12 @@ async fn what_does_not_fit_is_400_with_the_path_of_the_element() {
         search(json!("text")).await,
         said("/", "expected an object, found text 'text'")
     );
+    assert_eq!(search(json!([])).await, said("/", "expected an object, found array"));
+    assert_eq!(
+        search(json!({"text": "a", "lines": [[]]})).await,
+        said("/lines[0]", "expected an object, found array")
+    );
+    assert_eq!(search(json!([[]])).await, said("/[0]", "expected text, found array"));
 
     let query = tester
         .request("search")
