@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::error::{Error, type_name};
 use crate::merge::Merged;
 use crate::schema;
+use crate::strict::Strict;
 use crate::wrong::wrong_input;
 
 /// What a handler can take.
@@ -73,14 +74,16 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Input for T {
                 merged.read()
             }
             // Parameters have no place in a text, a number or an array.
-            other => serde_path_to_error::deserialize(other).map_err(|error| wrong_input(&error)),
+            other => serde_path_to_error::deserialize(Strict(other)).map_err(|error| wrong_input(&error)),
         }
     }
 }
 
 /// Reads a type from the JSON in a body.
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    let error = match serde_json::from_slice(body) {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = T::deserialize(Strict(&mut reader)).and_then(|value| reader.end().map(|()| value));
+    let error = match read {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
@@ -88,7 +91,7 @@ fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         return Err(Error::bad_request(format!("The body is no JSON: {error}")));
     }
     // Once more, now with an eye on where it is.
-    let again = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
+    let again = serde_path_to_error::deserialize(Strict(&mut serde_json::Deserializer::from_slice(body)));
     again.map_err(|error| wrong_input(&error))
 }
 

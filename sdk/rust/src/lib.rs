@@ -74,6 +74,7 @@ mod service;
 mod session;
 mod sql;
 mod stream;
+mod strict;
 pub mod testing;
 mod worker;
 mod wrong;

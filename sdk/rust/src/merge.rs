@@ -8,6 +8,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::strict::Strict;
 use crate::wrong::{kind, wrong_input};
 
 /// Elements by name: those of the body, and those that are parameters.
@@ -54,7 +55,7 @@ impl Merged {
 
     /// Reads a type.
     pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, Error> {
-        serde_path_to_error::deserialize(self).map_err(|error| wrong_input(&error))
+        serde_path_to_error::deserialize(Strict(self)).map_err(|error| wrong_input(&error))
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn wrong_input(error: &serde_path_to_error::Error<serde_json::Error>)
         match segment {
             Segment::Seq { index } => {
                 let root = if path.is_empty() { "/" } else { "" };
-                drop(write!(path, "{root}[{index}]"));
+                let _ = write!(path, "{root}[{index}]");
             }
             Segment::Map { key } => drop(write!(path, "/{key}")),
             Segment::Enum { .. } | Segment::Unknown => {}
@@ -41,10 +41,6 @@ fn plain(message: &str) -> String {
     }
     if let Some(name) = quoted(message, "duplicate field `") {
         return format!("the element '{name}' is there more than once");
-    }
-    // An array where an object is expected: serde takes its items for the elements in their order, if they are as many.
-    if message.starts_with("invalid length ") && message.contains(", expected struct ") {
-        return "expected an object, found array".to_owned();
     }
     let Some(rest) = message
         .strip_prefix("invalid type: ")

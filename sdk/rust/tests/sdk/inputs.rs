@@ -49,6 +49,10 @@ async fn text(_: Context, Text(input): Text) -> Result<Text, Error> {
     Ok(Text(input.to_uppercase()))
 }
 
+async fn list(_: Context, input: Vec<Line>) -> Result<Vec<Line>, Error> {
+    Ok(input)
+}
+
 async fn raw(_: Context, input: Raw) -> Result<Raw, Error> {
     Ok(input)
 }
@@ -60,6 +64,7 @@ fn worker() -> Worker {
         .service("optional", optional)
         .service("text", text)
         .service("raw", raw)
+        .service("list", list)
 }
 
 /// The element that is wrong, and what is wrong with it.
@@ -153,7 +158,17 @@ async fn what_does_not_fit_is_400_with_the_path_of_the_element() {
         search(json!({"text": "a", "lines": [[]]})).await,
         said("/lines[0]", "expected an object, found array")
     );
-    assert_eq!(search(json!([[]])).await, said("/[0]", "expected text, found array"));
+    assert_eq!(
+        search(json!({"text": "a", "lines": [[5]]})).await,
+        said("/lines[0]", "expected an object, found array")
+    );
+    let merged = tester.request("search").http("POST", "/search").query("text", "a");
+    assert_eq!(
+        wrong(&merged.json(&json!({"lines": [[5]]})).await),
+        said("/lines[0]", "expected an object, found array")
+    );
+    let list = tester.request("list").json(&json!([{"quantity": 1}, [2]])).await;
+    assert_eq!(wrong(&list), said("/[1]", "expected an object, found array"));
 
     let query = tester
         .request("search")
