@@ -115,8 +115,8 @@ class Connection:
         body_at = start + 8 + header_size
         end = start + total
         view = self._view
-        tail = bytes(view[start + PREFIX_SIZE_BYTES : body_at]) if header_size > _FIXED else b""
-        body = bytes(view[body_at:end]) if body_size else b""
+        tail = view[start + PREFIX_SIZE_BYTES : body_at].tobytes() if header_size > _FIXED else b""
+        body = view[body_at:end].tobytes() if body_size else b""
         self._start = end
         if len(self._buffer) > BUFFER_BYTES and end == self._end:
             # The memory of a large frame is not kept.

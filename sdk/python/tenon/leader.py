@@ -31,7 +31,7 @@ from .turns import Turns
 
 EXIT_BUG = 70
 
-_FIXED = protocol.FIXED_HEADER_SIZE_BYTES
+_TAIL_LIMIT = protocol.HEADER_LIMIT_BYTES - protocol.FIXED_HEADER_SIZE_BYTES
 
 
 class Runtime:
@@ -274,7 +274,7 @@ class Runtime:
         if flags & FLAG_STREAM:
             self._reply_in_pieces(request, code, flags, tail, body)
             return
-        if len(body) > self._body_limit or len(tail) > protocol.HEADER_LIMIT_BYTES - _FIXED:
+        if len(body) > self._body_limit or len(tail) > _TAIL_LIMIT:
             code, flags, tail, body = too_large_reply(request, len(body), self._body_limit)
         for stream in self._streams:
             if stream.partial_lines:
@@ -346,8 +346,8 @@ class Runtime:
         if self._active.get(request._id) is not request:
             raise RuntimeError("the call that this belongs to is over")
         tail = payloads.dumps(described)
-        if len(tail) > protocol.HEADER_LIMIT_BYTES - _FIXED:
-            raise ValueError(f"what is asked for takes {len(tail)} bytes; the limit is {protocol.HEADER_LIMIT_BYTES - _FIXED}")
+        if len(tail) > _TAIL_LIMIT:
+            raise ValueError(f"what is asked for takes {len(tail)} bytes; the limit is {_TAIL_LIMIT}")
         if len(body) > self._body_limit:
             raise ValueError(f"the payload has {len(body)} bytes; the limit is {self._body_limit}")
         call = next(self._calls) & 0xFFFFFFFF

@@ -9,7 +9,7 @@ from .context import Request
 from .entry import Reply
 from .errors import BadRequest, Cancelled, StatusError
 from .loading import traceback_of
-from .protocol import FLAG_ERROR, FLAG_JSON
+from .protocol import FLAG_ERROR, FLAG_JSON, REQUEST_TAIL
 
 CANCELLED = 499
 TIMED_OUT = 504
@@ -22,8 +22,9 @@ def refusal(request: Request) -> Optional[Reply]:
     """The reply to a request that is not worth running any more."""
     if request.cancelled:
         return CANCELLED, 0, b"", b""
-    if request._tail:
-        deadline = request.deadline_ns
+    tail = request._tail
+    if tail:
+        deadline = REQUEST_TAIL.unpack_from(tail)[0]
         if deadline and time.monotonic_ns() >= deadline:
             return status_reply(TIMED_OUT, "The deadline passed before the service was run", request.cid)
     return None

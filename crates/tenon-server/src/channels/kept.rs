@@ -1,7 +1,7 @@
 //! An answer that can be given again: from the cache, or for an idempotency key.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderMap, SET_COOKIE, VARY};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,8 @@ impl KeptAnswer {
     /// Whether it may be given to others: it went well, is no part of something, does not forbid it, and does not depend on
     /// headers of its request other than those `known` (in lower case) to make a difference.
     pub(super) fn may_be_shared(&self, known: &[String]) -> bool {
+        // What the service has not compressed is compressed here, for each caller.
+        let is_plain = !self.headers.contains_key(CONTENT_ENCODING);
         let mut depends_on = self.headers.get_all(VARY).iter().flat_map(|value| {
             let names = value.to_str().unwrap_or("*").split(',');
             names.map(|name| name.trim().to_ascii_lowercase())
@@ -61,7 +63,7 @@ impl KeptAnswer {
             && self.status != StatusCode::PARTIAL_CONTENT
             && !forbids
             && !self.headers.contains_key(SET_COOKIE)
-            && depends_on.all(|name| name.is_empty() || known.contains(&name))
+            && depends_on.all(|name| is_plain && name == "accept-encoding" || name.is_empty() || known.contains(&name))
     }
 
     pub(super) fn to_reply(&self) -> Reply {

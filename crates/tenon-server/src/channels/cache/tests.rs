@@ -122,6 +122,7 @@ async fn what_an_answer_depends_on_is_told_and_has_to_be_known() {
         (2, Some("X-Tenant"), true),
         (3, Some("X-Tenant, X-Other"), false),
         (4, Some("*"), false),
+        (5, Some("Accept-Encoding"), true),
     ] {
         let mut last = None;
         for _ in 0..2 {
