@@ -1,110 +1,21 @@
-"""What a service sees of the call that it answers: the request, the response, the channel. Everything is made when first asked for."""
+"""What a service sees of the call that it answers: the request and the channel. Everything is made when first asked for."""
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union
 
 from . import payloads
 from .bunch import Bunch, bunchify
-from .current import CURRENT
 from .errors import BadRequest
+from .forms import fields_of_text
+from .http_request import Headers, HttpRequest, last_of_each
+from .lazy import UNSET
 from .protocol import FLAG_JSON, REQUEST_TAIL
 from .streams import InputStream
 
 if TYPE_CHECKING:
     from .entry import Entry
 
-__all__ = ["CURRENT", "Channel", "Headers", "HttpRequest", "Payload", "Request", "Response"]
-
 XML_FORMAT = b'"data_format":"xml"'
 """What the metadata of a call over a channel for XML have in them."""
-
-_UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<not set>", "__bool__": lambda self: False})()
-
-
-class Headers(Dict[str, str]):
-    """Headers with lower-case names, found whatever the case they are asked for in."""
-
-    def __init__(self, pairs: Any = ()) -> None:
-        super().__init__((name.lower(), ", ".join(value) if isinstance(value, list) else value) for name, value in _pairs(pairs))
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name.lower(), default)
-
-
-class HttpRequest:
-    """The HTTP request behind a call."""
-
-    def __init__(self, request: "Request") -> None:
-        self._request = request
-        metadata = request.metadata
-        self.method: str = metadata.get("method", "")
-        self.path: str = metadata.get("path", "")
-        self.remote: str = metadata.get("remote", "")
-        self._headers: Optional[Headers] = None
-
-    @property
-    def GET(self) -> Bunch:  # noqa: N802 - the name that service files use
-        """Parameters of the query string; of repeated ones the last."""
-        return _last_of_each(self._request.metadata.get("query"))
-
-    @property
-    def query(self) -> Dict[str, List[str]]:
-        """Parameters of the query string with all their values."""
-        query = self._request.metadata.get("query") or {}
-        return {name: value if isinstance(value, list) else [value] for name, value in query.items()}
-
-    @property
-    def query_string(self) -> str:
-        """The query string, put together anew."""
-        from urllib.parse import urlencode
-
-        return urlencode(self._request.metadata.get("query") or {}, doseq=True)
-
-    @property
-    def POST(self) -> Bunch:  # noqa: N802 - the name that service files use
-        """Fields of a form; of repeated ones the last."""
-        return self.get_form_data() if self._is_form else Bunch()
-
-    @property
-    def params(self) -> Bunch:
-        """Parameters of the path, and those of the query string that the path does not have."""
-        params = self.GET
-        params.update(_last_of_each(self._request.metadata.get("params")))
-        return params
-
-    @property
-    def headers(self) -> Headers:
-        """The request's headers."""
-        if self._headers is None:
-            self._headers = Headers(self._request.metadata.get("headers") or ())
-        return self._headers
-
-    @property
-    def user_agent(self) -> str:
-        """What the client says that it is."""
-        return str(self.headers.get("user-agent", ""))
-
-    def get_form_data(self) -> Bunch:
-        """Fields of a form; of repeated ones the last. Files, of forms that have some, are bytes with a `filename`."""
-        content_type = str(self.headers.get("content-type", ""))
-        if content_type.lower().startswith("multipart/"):
-            from .forms import fields_of
-
-            found = fields_of(content_type, self._request._body)
-            if found is not None:
-                return Bunch(found)
-        return Bunch(_form(self._request.text))
-
-    @property
-    def _is_form(self) -> bool:
-        content_type = str(self.headers.get("content-type", "")).lower()
-        is_named = content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data"))
-        return is_named or self._request.data_format in ("form", "post")
 
 
 class Security:
@@ -157,8 +68,8 @@ class Request:
     # Class attributes are the defaults of what is worked out later: a request that does not ask pays nothing.
     _cid: Optional[str] = None
     _metadata: Optional[Dict[str, Any]] = None
-    _payload: Any = _UNSET
-    _input: Any = _UNSET
+    _payload: Any = UNSET
+    _input: Any = UNSET
     _http: Optional[HttpRequest] = None
     _waiting: Any = None
     _task: Any = None
@@ -247,7 +158,7 @@ class Request:
     @property
     def payload(self) -> Any:
         """The body, parsed as the channel's data format says; None if there is none."""
-        if self._payload is _UNSET:
+        if self._payload is UNSET:
             self._payload = self._parse()
         return self._payload
 
@@ -264,7 +175,7 @@ class Request:
             if raw_at is not None:
                 body = body[:raw_at]
             elif not wants_json and self.data_format in ("form", "post"):
-                return Bunch(_form(self.text))
+                return Bunch(fields_of_text(self.text))
             elif not wants_json and self.data_format != "json":
                 return self._text_or_bytes()
         try:
@@ -296,7 +207,7 @@ class Request:
 
     def payload_for_input(self) -> Any:
         """The payload for a service that declares its input, which therefore has to have a structure."""
-        if self._payload is _UNSET:
+        if self._payload is UNSET:
             is_form = not self._flags & FLAG_JSON and self.data_format in ("form", "post")
             self._payload = self._parse(wants_json=not is_form)
         payload = self._payload
@@ -318,8 +229,8 @@ class Request:
         metadata = self.metadata
         merged = metadata.get("merged_params")
         if merged is None:
-            merged = _last_of_each(metadata.get("params"))
-            merged.update(_last_of_each(metadata.get("query")))
+            merged = last_of_each(metadata.get("params"))
+            merged.update(last_of_each(metadata.get("query")))
         return Bunch(merged)
 
     def merge(self, payload: Dict[str, Any], params: Dict[str, Any]) -> Bunch:
@@ -335,7 +246,7 @@ class Request:
     @property
     def input(self) -> Any:
         """The input as the service declares it; without a declaration the payload together with the channel's parameters."""
-        if self._input is _UNSET:
+        if self._input is UNSET:
             payload = self.payload
             params = self.channel_params
             if isinstance(payload, dict):
@@ -365,143 +276,3 @@ class Request:
         return bunchify(self.payload)
 
     bunchified = to_bunch
-
-
-class Payload(Bunch):
-    """A response that is put together by attributes: `self.response.payload.user.name = 'x'` makes what is missing."""
-
-    __slots__ = ("_rows",)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name in ("to_dict", "isoformat"):
-            raise AttributeError(name)
-        try:
-            return self[name]
-        except KeyError:
-            return _Missing(self, name)
-
-    def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
-        set(self, name, value)
-
-    def __setitem__(self, name: Any, value: Any) -> None:
-        if isinstance(name, slice):
-            # self.response.payload[:] = rows
-            self.extend(value)
-        else:
-            dict.__setitem__(self, name, value)
-
-    def __reduce__(self) -> Any:
-        # What copies and pickles are made of.
-        return Payload, (dict(self),)
-
-    def append(self, row: Any) -> None:
-        """Makes the response a list, with this at its end."""
-        self.extend([row])
-
-    def extend(self, rows: Any) -> None:
-        """Makes the response a list, with these at its end."""
-        object.__setattr__(self, "_rows", [*(self.rows() or ()), *rows])
-
-    def rows(self) -> Optional[List[Any]]:
-        """What was appended; None if nothing was."""
-        rows: Optional[List[Any]] = getattr(self, "_rows", None)
-        return rows
-
-
-class _Missing(Payload):
-    """A part of a response that was asked for, and is there once something is set in it."""
-
-    __slots__ = ("_owner",)
-
-    def __init__(self, owner: Payload, name: str) -> None:
-        super().__init__()
-        object.__setattr__(self, "_owner", (owner, name))
-
-    def _become(self, value: Any) -> None:
-        if self._owner is not None:
-            owner, name = self._owner
-            object.__setattr__(self, "_owner", None)
-            owner[name] = value
-
-    def __setattr__(self, name: str, value: Any, set: Any = dict.__setitem__) -> None:
-        self[name] = value
-
-    def __setitem__(self, name: Any, value: Any) -> None:
-        if not isinstance(name, slice):
-            self._become(self)
-        super().__setitem__(name, value)
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        self._become(self)
-        super().update(*args, **kwargs)
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        self._become(self)
-        return super().setdefault(name, default)
-
-    def extend(self, rows: Any) -> None:
-        self._become(list(rows))
-
-
-class Response:
-    """What a service answers."""
-
-    status_code: Union[int, str] = 200
-    content_encoding: Optional[str] = None
-    status_message: str = "OK"
-    data_format: Optional[str] = None
-    _payload: Any = _UNSET
-    _headers: Optional[Dict[str, str]] = None
-    _content_type: Optional[str] = None
-
-    @property
-    def content_type(self) -> Optional[str]:
-        """The media type; also what `headers` have as Content-Type."""
-        if self._headers:
-            for name, value in self._headers.items():
-                if str(name).lower() == "content-type":
-                    return str(value)
-        return self._content_type
-
-    @content_type.setter
-    def content_type(self, value: Optional[str]) -> None:
-        self._content_type = value
-
-    @property
-    def payload(self) -> Any:
-        """The body: None, text, bytes, or anything that can be written as JSON."""
-        if self._payload is _UNSET:
-            self._payload = Payload()
-        return self._payload
-
-    @payload.setter
-    def payload(self, value: Any) -> None:
-        self._payload = value
-
-    @property
-    def headers(self) -> Dict[str, str]:
-        """Further headers of the answer."""
-        if self._headers is None:
-            self._headers = {}
-        return self._headers
-
-    @headers.setter
-    def headers(self, value: Dict[str, str]) -> None:
-        self._headers = value
-
-
-def _pairs(value: Any) -> Iterator[Tuple[str, Any]]:
-    """The pairs of a dict or of a list of pairs."""
-    return iter(value.items() if isinstance(value, dict) else value)
-
-
-def _last_of_each(pairs: Optional[Dict[str, Any]]) -> Bunch:
-    """Parameters by name; of those that repeat the last."""
-    return Bunch((name, value[-1] if isinstance(value, list) and value else value) for name, value in _pairs(pairs or {}))
-
-
-def _form(text: str) -> Dict[str, str]:
-    from urllib.parse import parse_qsl
-
-    parse: Callable[..., List[Tuple[str, str]]] = parse_qsl
-    return dict(parse(text, keep_blank_values=True))

@@ -4,11 +4,13 @@ import sys
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import payloads
-from .context import _UNSET, Payload, Request, Response
+from .context import Request
 from .declare import Declaration, declarations
 from .errors import MethodNotAllowed
 from .hooks import around, hooked
+from .lazy import UNSET
 from .protocol import FLAG_JSON, FLAG_STREAM
+from .response import Payload, Response
 from .service import Service
 from .streams import is_stream
 
@@ -119,7 +121,7 @@ class Entry:
         """The reply that an instance leaves behind."""
         response = instance.response
         payload = response._payload
-        if payload is _UNSET:
+        if payload is UNSET:
             payload = returned
         elif not payload and type(payload) is Payload and payload.rows() is not None:
             payload = payload.rows()

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from .bunch import Bunch
-    from .context import Request, Response
+    from .context import Request
+    from .response import Response
     from .spawning import Spawned
 
 _MASK = "******"

@@ -50,3 +50,10 @@ def fields_of(content_type: str, body: bytes) -> Optional[Dict[str, Any]]:
             file = fields[str(name)] = FormFile(content)
             file.name, file.content_type = filename, part.get_content_type()
     return fields
+
+
+def fields_of_text(text: str) -> Dict[str, str]:
+    """The fields of a form without files (application/x-www-form-urlencoded); of repeated ones the last."""
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(text, keep_blank_values=True))

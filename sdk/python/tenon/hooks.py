@@ -3,8 +3,8 @@
 from datetime import datetime, timezone
 from typing import Any, Callable, ClassVar, Dict, Generator, Optional, Tuple
 
-from .context import _UNSET
 from .host import run_steps
+from .lazy import UNSET
 
 Hook = Callable[[Any], Any]
 
@@ -118,7 +118,7 @@ def _steps(instance: Any, handler: Hook, hooks: Dict[str, Hook], schema: Any) ->
         returned = yield handler(instance)
         instance.handle_return_time = utc_now()
         response = instance.response
-        if response._payload is _UNSET and returned is not None:
+        if response._payload is UNSET and returned is not None:
             # What is returned is the answer, and hooks look for the answer in the response.
             response.payload = returned
         if "validate_output" in hooks:

@@ -4,6 +4,9 @@ from typing import Any, Callable, Generic, Optional, TypeVar, Union, overload
 
 T = TypeVar("T")
 
+UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<not set>", "__bool__": lambda self: False})()
+"""What has not been worked out yet, where None could be the outcome."""
+
 
 class lazy(Generic[T]):  # noqa: N801 - used like `property`
     """Like functools.cached_property, without the lock that it takes in older versions of Python."""

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any, Dict, Iterator, Optional
 
 from . import payloads
-from .context import Headers
 from .errors import OutgoingError
+from .http_request import Headers
 
 
 class RestResponse:

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Type, Union
 
 from . import invoking
-from .context import Channel, Request, Response
+from .context import Channel, Request
 from .facts import CallFacts
 from .hooks import Hooks
 from .lazy import lazy, replaceable
 from .outgoing import Outgoing, RestConnections
+from .response import Response
 
 if TYPE_CHECKING:
     from logging import Logger

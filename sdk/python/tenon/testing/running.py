@@ -7,12 +7,13 @@ import threading
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, cast
 
 from .. import payloads, protocol
-from ..context import Headers, Request
+from ..context import Request
 from ..current import CURRENT
 from ..declare import Typed
 from ..entry import Entry
 from ..errors import ServiceMissing, StatusError
 from ..host import Convert, HostReturn
+from ..http_request import Headers
 from ..leader import Runtime
 from ..loading import Loader
 from ..names import default_name

@@ -4,9 +4,9 @@ import re
 from typing import Any, Callable, Dict, Generic, List, NamedTuple, Optional, Pattern, Tuple, TypeVar, Union
 
 from .. import payloads
-from ..context import Headers
 from ..errors import StatusError
 from ..host import HostReturn
+from ..http_request import Headers
 from .memory import ok, refused
 
 T = TypeVar("T")

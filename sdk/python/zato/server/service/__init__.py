@@ -29,8 +29,9 @@ from tenon import (
     Text,
     Unicode,
 )
-from tenon.context import HttpRequest as HTTPRequestData
-from tenon.context import Request, Response
+from tenon.context import Request
+from tenon.http_request import HttpRequest as HTTPRequestData
+from tenon.response import Response
 from zato.common.pubsub import PubSubMessage
 
 if TYPE_CHECKING:
