@@ -1,6 +1,7 @@
 //! The worker processes of one deployment: started, fed, watched, replaced. What a service is called by is not their business.
 //!
 //! - [`Pool`] is what a deployment runs on: some workers, the queue before them, and the tasks that keep both well.
+//! - `dispatch.rs` gives calls to workers; `ends.rs` looks after what a worker that ended leaves behind.
 //! - `worker.rs` is one worker as the pool sees it: what it runs, and what it may still take.
 //! - `start.rs` starts a worker; `zygote.rs` has Python's forked, which takes a tenth of the time.
 //! - `process.rs` is the operating system's side: spawning, signals, exit codes; `connection.rs` the socket; `reader.rs` what
@@ -10,6 +11,8 @@
 //! completes it, and one sweep per pool, every 20 ms while anything runs, looks after deadlines and callers that left.
 
 mod connection;
+mod dispatch;
+mod ends;
 mod keeper;
 mod metadata;
 mod output;

@@ -1,9 +1,8 @@
 //! The workers of one deployment, and the way of a call to one of them.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -14,17 +13,14 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::quarantine::Deaths;
-use super::queue::{Queue, Refused, Work, busy};
+use super::queue::{Queue, Work};
 use super::recycle::Life;
-use super::service::{Class, ServiceEntry};
+use super::service::ServiceEntry;
 use super::settings::WorkerSettings;
 use super::start::{ReadyWorker, StartError, WorkerSpec};
 use super::worker::{MonotonicClock, Shared, Worker};
 use super::{keeper, process, reader, sweep};
 use crate::call::{HostCalls, ServiceAnswer, ServiceCall, ServiceError};
-
-/// A worker that lived longer than this did not die young.
-const YOUNG: Duration = Duration::from_secs(10);
 
 /// The receiving end of a call's answer.
 pub(crate) type Answer = oneshot::Receiver<Result<ServiceAnswer, ServiceError>>;
@@ -85,12 +81,12 @@ pub(crate) struct Inner {
     /// Workers in a row that died young and ran nothing, or did not come up.
     pub(crate) early_deaths: AtomicU32,
     /// Workers in a row that died young while they ran calls.
-    early_deaths_in_calls: AtomicU32,
+    pub(crate) early_deaths_in_calls: AtomicU32,
     pub(crate) host_calls: AtomicUsize,
     worker_numbers: AtomicU64,
     lives: AtomicU64,
-    uses: AtomicU64,
-    deaths: Mutex<Deaths>,
+    pub(crate) uses: AtomicU64,
+    pub(crate) deaths: Mutex<Deaths>,
 }
 
 impl Pool {
@@ -345,164 +341,9 @@ impl Inner {
         Ok(())
     }
 
-    fn submit(&self, work: Box<Work>) -> Result<(), Box<Work>> {
-        if !self.sweeping.load(Ordering::Relaxed) {
-            self.wake_sweep.notify_one();
-        }
-        let class = work.service.class();
-        // Nobody overtakes those who wait.
-        let work = if self.queue.waiting(class) == 0 {
-            match self.begin(class, work) {
-                Ok(()) => return Ok(()),
-                Err(work) => work,
-            }
-        } else {
-            work
-        };
-        match self.queue.push(class, work) {
-            // Room that came up before the call was queued would otherwise go unnoticed.
-            Ok(()) => self.pump(class),
-            Err(Refused::Full(mut work)) => work.finish(Err(busy())),
-            Err(Refused::Closed(work)) => return Err(work),
-        }
-        Ok(())
-    }
-
-    /// Gives a call to the worker with the fewest; of equals to the one used last, whose caches are warm. Calls of services that
-    /// overrun go where there are such already, and others elsewhere if possible: code that does not stop slows down its worker.
-    fn begin(&self, class: Class, mut work: Box<Work>) -> Result<(), Box<Work>> {
-        let settings = &self.shared.settings;
-        let workers = self.workers.load();
-        let overruns = work.service.overruns();
-        for _ in 0..workers.len() {
-            let depth = work.call.depth;
-            let best = workers
-                .iter()
-                .filter(|worker| worker.is_accepting() && worker.has_room(class, depth, settings))
-                .min_by_key(|worker| {
-                    let suspect = worker.suspect.load(Ordering::Relaxed);
-                    let is_apart = worker.has_overrunning() == overruns;
-                    (suspect, !is_apart, worker.load(), Reverse(worker.last_used()))
-                });
-            let Some(best) = best else {
-                return Err(work);
-            };
-            let sequence = self.uses.fetch_add(1, Ordering::Relaxed);
-            match best.begin(work, &self.shared, sequence) {
-                Ok(()) => return Ok(()),
-                Err(back) => work = back,
-            }
-        }
-        Err(work)
-    }
-
-    /// Gives waiting calls to workers as long as there is room.
-    pub(crate) fn pump(&self, class: Class) {
-        while let Some(mut work) = self.queue.pop(class) {
-            if !work.is_wanted() {
-                continue;
-            }
-            if let Some(reason) = work.service.quarantine() {
-                let error = ServiceError::Quarantined(reason.to_owned());
-                work.finish(Err(error));
-                continue;
-            }
-            if let Err(work) = self.begin(work.service.class(), work) {
-                self.queue.push_front(class, work);
-                return;
-            }
-        }
-    }
-
-    /// Pumps every lane that has anybody waiting.
-    pub(crate) fn pump_waiting(&self) {
-        for class in Class::ALL {
-            if self.queue.waiting(class) > 0 {
-                self.pump(class);
-            }
-        }
-    }
-
     /// Whether nothing runs and nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.len() == 0 && self.workers.load().iter().all(|worker| worker.in_flight() == 0)
-    }
-
-    /// Looks after what a worker that ended leaves behind.
-    pub(crate) fn worker_ended(&self, worker: &Arc<Worker>, cause: &str) {
-        self.workers.rcu(|workers| {
-            let others = workers.iter().filter(|other| !Arc::ptr_eq(other, worker));
-            others.cloned().collect::<Vec<_>>()
-        });
-        let was_wanted = worker.is_accepting() || worker.blamed.get().is_some();
-        let left = worker.abandon();
-        if was_wanted && !self.ended.is_cancelled() {
-            tracing::warn!(worker = %worker.name, pid = worker.pid, calls = left.len(), "the worker ended: {cause}");
-            self.note_end(worker, !left.is_empty() || worker.blamed.get().is_some());
-            self.blame(worker, left.iter().map(|running| &running.work.service), cause);
-        } else {
-            tracing::debug!(worker = %worker.name, pid = worker.pid, "the worker ended: {cause}");
-        }
-        // Who has answered the least is the likeliest to have ended the worker; the others only happened to be there.
-        let least = left.iter().map(|running| running.work.service.completed()).min();
-        for mut running in left {
-            if let Some(call_id) = running.call_id() {
-                self.host.call_ended(call_id);
-            }
-            let work = &running.work;
-            let retries_max = if Some(work.service.completed()) > least {
-                self.shared.settings.bystander_retries_max
-            } else {
-                1
-            };
-            if work.can_repeat() && work.retries < retries_max && work.is_wanted() {
-                let mut work = running.work;
-                work.retries += 1;
-                tracing::info!(cid = %work.call.cid, service = %work.service.name, "the call is run again by another worker");
-                self.queue.push_front(work.service.class(), work);
-            } else {
-                running.fail(cause);
-            }
-        }
-        self.pump_waiting();
-        self.wake_keeper.notify_one();
-    }
-
-    fn note_end(&self, worker: &Worker, in_calls: bool) {
-        let (nobodys, of_calls) = (&self.early_deaths, &self.early_deaths_in_calls);
-        if worker.started.elapsed() >= YOUNG {
-            nobodys.store(0, Ordering::Relaxed);
-            of_calls.store(0, Ordering::Relaxed);
-        } else {
-            let counter = if in_calls { of_calls } else { nobodys };
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How long to wait before the next worker is started. Not at all after deaths that a service will be quarantined for if it
-    /// goes on: the calls of all others wait for that worker.
-    pub(crate) fn restart_delay(&self) -> Duration {
-        let settings = &self.shared.settings;
-        let blamed = u32::try_from(settings.quarantine_deaths).unwrap_or(u32::MAX);
-        let of_calls = self.early_deaths_in_calls.load(Ordering::Relaxed);
-        let nobodys = self.early_deaths.load(Ordering::Relaxed);
-        settings.restart_delay(nobodys.saturating_add(of_calls.saturating_sub(blamed)))
-    }
-
-    fn blame<'a>(&self, worker: &Worker, ran: impl Iterator<Item = &'a Arc<ServiceEntry>>, cause: &str) {
-        let mut ran: Vec<_> = worker.blamed.get().cloned().unwrap_or_else(|| ran.cloned().collect());
-        ran.sort_by_key(|service| service.index);
-        ran.dedup_by_key(|service| service.index);
-        if ran.is_empty() {
-            return;
-        }
-        let limit = self.shared.settings.quarantine_deaths;
-        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(service) = deaths.note(Instant::now(), &ran, limit) {
-            let reason = format!("{limit} workers ended within a minute while they ran it, the last by {cause}");
-            tracing::error!(service = %service.name, "'{}' is quarantined: {reason}", service.name);
-            service.set_quarantine(reason);
-        }
     }
 
     fn fail(left: impl Iterator<Item = Box<Work>>, error: &ServiceError) {
