@@ -327,6 +327,10 @@ impl Inner {
             workers.push(worker.clone());
             workers
         });
+        // Who ends the workers looks at the list when that is cancelled already, so one of the two sees the other.
+        if self.ended.is_cancelled() {
+            worker.kill("the server ended it");
+        }
         // What changed before it was one of the workers that a change is sent to.
         let now = self.host.configuration();
         if let Some(body) = now
@@ -370,4 +374,31 @@ fn refused(worker: &ReadyWorker) -> Option<StartError> {
 
 fn worker_name(parts: &PoolParts, number: u64) -> String {
     format!("{}-{}-{number}", parts.spec.group, parts.deployment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workers::tests::bench_of;
+
+    const SERVICE: &str =
+        "from tenon import Service\nclass Only(Service):\n    name = 'only'\n    def handle(self):\n        pass\n";
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_worker_that_comes_up_when_the_others_are_ended_is_ended_too() {
+        let bench = bench_of(SERVICE, |_| {}).await;
+        let inner = &bench.pool.0;
+        let settings = &inner.shared.settings;
+        let late = ReadyWorker::start(&inner.spec, inner.next_name(), settings, &inner.shared.tasks);
+        let late = late.await.unwrap();
+        let pid = late.pid;
+        inner.ended.cancel();
+        inner.adopt(late).unwrap();
+        let started = Instant::now();
+        while inner.workers.load().iter().any(|worker| worker.pid == pid) {
+            assert!(started.elapsed() < Duration::from_secs(20), "it goes on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bench.pool.kill().await;
+    }
 }
